@@ -1,0 +1,1 @@
+"""What things are: frozen values, the whole vocabulary between the layers."""

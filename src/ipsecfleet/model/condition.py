@@ -1,0 +1,157 @@
+"""What must hold on one gateway before a step, and what proves it after: values that look at a snapshot.
+
+`unmet` gives the reason why the snapshot does not meet the condition, or None when it does. A part that could not be
+read meets nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ipsecfleet.model.net import Selectors, same_address
+from ipsecfleet.model.sa import Flow, Sa
+from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Listing, Unknown
+
+
+class Condition(Protocol):
+    """Anything that a gateway's snapshot meets or not."""
+
+    def unmet(self, seen: GatewaySnapshot) -> str | None:
+        """Why `seen` does not meet this, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """None of these SPIs belongs to an SA that is live."""
+
+    spis: frozenset[int]
+
+    def unmet(self, seen: GatewaySnapshot) -> str | None:
+        if isinstance(seen.sas, Unknown):
+            return f"the SAs of {seen.gateway} could not be read: {seen.sas.why}"
+        left = sorted({spi for sa in seen.sas if sa.live for spi in sa.spis} & self.spis)
+        return f"SPI {left[0]:#010x} is still live on {seen.gateway}" if left else None
+
+
+@dataclass(frozen=True, slots=True)
+class CookiesGone:
+    """No phase 1 SA has any of these initiator cookies."""
+
+    icookies: frozenset[str]
+
+    def unmet(self, seen: GatewaySnapshot) -> str | None:
+        if isinstance(seen.sas, Unknown):
+            return f"the SAs of {seen.gateway} could not be read: {seen.sas.why}"
+        left = sorted(sa.icookie for sa in seen.sas if sa.ready and sa.icookie in self.icookies)
+        return f"phase 1 {left[0]} is still there on {seen.gateway}" if left else None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The connection stands in this list, and in no other."""
+
+    connection: str
+    listing: Listing
+
+    def unmet(self, seen: GatewaySnapshot) -> str | None:
+        if isinstance(seen.connections, Unknown):
+            return f"the lists of {seen.gateway} could not be read: {seen.connections.why}"
+        now = listing_of(seen.connections, self.connection)
+        if now is self.listing:
+            return None
+        return f"{self.connection} on {seen.gateway} is listed as {now.value}, not as {self.listing.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class SoleHolder:
+    """Every live SA of this name has this peer, so `t quick NAME` reaches no other tunnel."""
+
+    connection: str
+    peer: str
+
+    def unmet(self, seen: GatewaySnapshot) -> str | None:
+        if isinstance(seen.sas, Unknown):
+            return f"the SAs of {seen.gateway} could not be read: {seen.sas.why}"
+        others = sorted({str(sa.dst) for sa in named(seen.sas, self.connection) if not same_address(sa.dst, self.peer)})
+        return f"{self.connection} on {seen.gateway} is now also the name of an SA with {others[0]}" if others else None
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """The gateway's CARP interface has not become a backup."""
+
+    interface: str
+
+    def unmet(self, seen: GatewaySnapshot) -> str | None:
+        if isinstance(seen.carp, Unknown):
+            return f"the CARP role of {seen.gateway} could not be read: {seen.carp.why}"
+        role = seen.carp.get(self.interface, "absent")
+        return None if role == "master" else f"{self.interface} on {seen.gateway} is {role}, not master"
+
+
+@dataclass(frozen=True, slots=True)
+class Buildable:
+    """The daemon has every section from which `c NAME` would build."""
+
+    connection: str
+
+    def unmet(self, seen: GatewaySnapshot) -> str | None:
+        if isinstance(seen.connections, Unknown):
+            return f"the connections of {seen.gateway} could not be read: {seen.connections.why}"
+        found = next((c for c in seen.connections if c.name == self.connection), None)
+        if found is None or found.missing is None:
+            return f"{seen.gateway} did not say what it would build {self.connection} from"
+        return f"{seen.gateway} lacks {found.missing[0]} to build {self.connection}" if found.missing else None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerKnown:
+    """The peer's address has (or, with `known` False, has not) an entry in the daemon's `[Phase 1]`."""
+
+    peer: str
+    known: bool
+
+    def unmet(self, seen: GatewaySnapshot) -> str | None:
+        if isinstance(seen.peer_names, Unknown):
+            return f"[Phase 1] of {seen.gateway} could not be read: {seen.peer_names.why}"
+        known = any(same_address(a, self.peer) for a in seen.peer_names)
+        if known == self.known:
+            return None
+        return f"[Phase 1] of {seen.gateway} {'has' if known else 'lacks'} an entry for {self.peer}"
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """The tunnel, by peer and networks and under any name, has no live SA and no flow but a deny."""
+
+    peer: str | None
+    selectors: Selectors | None
+    connection: str | None
+
+    def unmet(self, seen: GatewaySnapshot) -> str | None:
+        if isinstance(seen.sas, Unknown) or isinstance(seen.flows, Unknown):
+            return f"{seen.gateway} could not be read whole"
+        flow = next((f for f in seen.flows if self._mine(f)), None)
+        if flow is not None:
+            return (
+                f"a {flow.type} flow from {flow.selectors.local} to {flow.selectors.remote} is there on {seen.gateway}"
+            )
+        sa = next(
+            (s for s in named(seen.sas, self.connection) if self.peer is None or same_address(s.dst, self.peer)), None
+        )
+        return f"{sa.name} is live with {sa.dst} on {seen.gateway}" if sa is not None else None
+
+    def _mine(self, flow: Flow) -> bool:
+        ours = self.peer is None or flow.peer is None or same_address(flow.peer, self.peer)
+        return flow.type != "deny" and flow.selectors == self.selectors and ours
+
+
+def named(sas: tuple[Sa, ...], name: str | None) -> tuple[Sa, ...]:
+    """The live phase 2 SAs of that name; the daemon compares names without regard to case."""
+    if name is None:
+        return ()
+    return tuple(sa for sa in sas if sa.live and sa.phase == 2 and (sa.name or "").lower() == name.lower())
+
+
+def listing_of(connections: tuple[Connection, ...], name: str) -> Listing:
+    """The list that name stands in; lists compare with regard to case (`C rmv` does)."""
+    return next((c.listing for c in connections if c.name == name), Listing.NONE)

@@ -1,0 +1,129 @@
+"""What a command has to say, once, for every output format (docs/ipsecfleet.1, OUTPUT; DESIGN of the JSON object).
+
+A renderer takes a Document and nothing else. An array that does not apply to a command is None and is left out.
+Durations are seconds, moments epoch seconds (UTC), SPIs numbers.
+"""
+
+from dataclasses import dataclass
+
+from ipsecfleet.errors import Exit, IpsecfleetError
+from ipsecfleet.model.plan import Plan
+from ipsecfleet.model.sa import Flow, Sa
+from ipsecfleet.model.tunnel import Tunnel
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRow:
+    """One gateway's answer; `state` is ok, unreachable or failed; `level` its privilege (doas, none, restricted)."""
+
+    gateway: str
+    state: str
+    phase: str | None = None
+    error: str | None = None
+    hint: str | None = None
+    release: str | None = None
+    carp: str | None = None
+    level: str | None = None
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SaRow:
+    """One SA and the gateway it was seen on (None when read from a saved report)."""
+
+    gateway: str | None
+    sa: Sa
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRow:
+    """One flow and the gateway whose kernel has it."""
+
+    gateway: str | None
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class LineRow:
+    """One FIFO line, and the gateway it is for."""
+
+    gateway: str | None
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class NameRow:
+    """What ipsecctl names one rule of a conf file; `list` is Connections or Passive-Connections."""
+
+    file: str
+    line: int
+    list: str
+    connection: str
+    phase1: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One step of a plan or run; `state` is planned, done, proven, unproven, failed, refused or skipped."""
+
+    gateway: str
+    tunnel: str
+    action: str
+    lines: tuple[str, ...]
+    offset_s: float
+    state: str
+    proof: str | None = None
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelResult:
+    """The last line of a changing verb about one tunnel; `ok` when a fresh look proved it."""
+
+    tunnel: str
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something `check` found: `severity` is info, warning or problem; only the last two are findings (exit 6)."""
+
+    gateway: str | None
+    severity: str
+    subject: str
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayName:
+    """A gateway of the inventory, for `inventory list`."""
+
+    gateway: str
+    address: str
+    groups: tuple[str, ...] = ()
+    carp: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Everything one command says; `result` and `exit_code` belong together (EXIT STATUS)."""
+
+    command: str
+    exit_code: Exit = Exit.OK
+    result: str = "ok"
+    run: str | None = None
+    gateways: tuple[GatewayRow, ...] | None = None
+    tunnels: tuple[Tunnel, ...] | None = None
+    sas: tuple[SaRow, ...] | None = None
+    flows: tuple[FlowRow, ...] | None = None
+    steps: tuple[StepRow, ...] | None = None
+    lines: tuple[LineRow, ...] | None = None
+    names: tuple[NameRow, ...] | None = None
+    findings: tuple[Finding, ...] | None = None
+    inventory: tuple[GatewayName, ...] | None = None
+    plan: Plan | None = None
+    results: tuple[TunnelResult, ...] = ()
+    warnings: tuple[IpsecfleetError, ...] = ()
+    errors: tuple[IpsecfleetError, ...] = ()

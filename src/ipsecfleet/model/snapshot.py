@@ -1,0 +1,99 @@
+"""What one gateway has, at one moment, as values. A part that could not be read is `Unknown`, never taken as empty."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ipsecfleet.errors import GatewayError
+from ipsecfleet.model.net import Selectors
+from ipsecfleet.model.sa import Exchange, Flow, KeptUp, KernelSa, Sa
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A part of a snapshot that could not be read, and why."""
+
+    why: str
+
+
+class Listing(StrEnum):
+    """The list a connection stands in: the daemon's own two, ours of what is held, or none (kept up by `c` alone)."""
+
+    ACTIVE = "active"
+    PASSIVE = "passive"
+    HELD_ACTIVE = "held-active"
+    HELD_PASSIVE = "held-passive"
+    NONE = "none"
+
+    @property
+    def held(self) -> bool:
+        return self in {Listing.HELD_ACTIVE, Listing.HELD_PASSIVE}
+
+    @property
+    def active(self) -> bool:
+        """Whether this end begins negotiations when it is not held."""
+        return self in {Listing.ACTIVE, Listing.HELD_ACTIVE}
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A phase 2 connection the daemon knows by name.
+
+    `name` is spelled as in the list it stands in (or as its SA spells it). `peer`, `phase1` and `selectors` are None
+    where nothing told them. `missing` names what the daemon would lack to build it (None when that was not read).
+    """
+
+    name: str
+    listing: Listing
+    peer: str | None = None
+    phase1: str | None = None
+    selectors: Selectors | None = None
+    missing: tuple[str, ...] | None = None
+    kept_up: KeptUp | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SshPair:
+    """Client and server address of the SSH connection the visit came by, as the gateway saw them."""
+
+    client: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySnapshot:
+    """Everything read in one visit; `at` is the gateway's clock in epoch seconds.
+
+    `held_peers` are peers whose `[Phase 1]` entry we took away, with the phase 1 name to put back.
+    `peer_names` is the daemon's `[Phase 1]` table, address to phase 1 name.
+    """
+
+    gateway: str
+    at: float | None = None
+    release: str | None = None
+    daemon: str | None = None
+    fifo: str | None = None
+    carp: Mapping[str, str] | Unknown = field(default_factory=dict)
+    ssh: SshPair | None = None
+    sas: tuple[Sa, ...] | Unknown = Unknown("not read")
+    connections: tuple[Connection, ...] | Unknown = Unknown("not read")
+    flows: tuple[Flow, ...] | Unknown = Unknown("not read")
+    kernel: tuple[KernelSa, ...] | Unknown = Unknown("not read")
+    exchanges: tuple[Exchange, ...] | Unknown = Unknown("not read")
+    held_peers: Mapping[str, str | None] = field(default_factory=dict)
+    peer_names: Mapping[str, str] | Unknown = Unknown("not read")
+    unparsed: tuple[str, ...] = ()
+
+    @property
+    def unknown(self) -> tuple[tuple[str, str], ...]:
+        """The parts that could not be read, with the reason, in the order of the fields."""
+        parts = ("sas", "connections", "flows", "kernel", "carp")
+        return tuple((p, v.why) for p in parts if isinstance(v := getattr(self, p), Unknown))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The fleet at one moment: what each gateway has, and which could not be visited, and why."""
+
+    gateways: Mapping[str, GatewaySnapshot] = field(default_factory=dict)
+    failed: Mapping[str, GatewayError] = field(default_factory=dict)
