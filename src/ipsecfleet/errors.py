@@ -4,6 +4,7 @@ Three children by fault: the operator's (2), the gateway's (1, or 3 when it was 
 A message is lower case, has no full stop and names its object; `hint` is a second line that says what to do next.
 """
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -68,3 +69,24 @@ class RefusedError(IpsecfleetError):
     def __init__(self, message: str, *, force: str = "", hint: str = "", kind: str = "refused", obj: str = "") -> None:
         super().__init__(message, hint=hint, kind=kind, obj=obj)
         self.force = force
+
+
+PRECEDENCE = (
+    Exit.BUG,
+    Exit.INTERRUPTED,
+    Exit.TERMINATED,
+    Exit.USAGE,
+    Exit.FAILED,
+    Exit.REFUSED,
+    Exit.UNREACHABLE,
+    Exit.NOTHING,
+    Exit.FINDINGS,
+    Exit.OK,
+)
+"""Which exit code is said when several apply: the first of these."""
+
+
+def foremost(codes: Iterable[Exit]) -> Exit:
+    """The exit code of a command to which all of `codes` apply."""
+    applying = {*codes, Exit.OK}
+    return next(code for code in PRECEDENCE if code in applying)

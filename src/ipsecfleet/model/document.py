@@ -1,7 +1,8 @@
 """What a command has to say, once, for every output format (docs/ipsecfleet.1, OUTPUT; DESIGN of the JSON object).
 
-A renderer takes a Document and nothing else. An array that does not apply to a command is None and is left out.
-Durations are seconds, moments epoch seconds (UTC), SPIs numbers.
+A renderer takes a Document and nothing else. An array that does not apply to a command is None and is left out; an
+empty one says that there is nothing of the kind. Durations are seconds, moments epoch seconds (UTC), SPIs numbers.
+The notes and refusals of `plan` are part of what is said: they need not be repeated in `warnings` and `errors`.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from ipsecfleet.errors import Exit, IpsecfleetError
 from ipsecfleet.model.plan import Plan
 from ipsecfleet.model.sa import Flow, Sa
 from ipsecfleet.model.tunnel import Tunnel
+
+FIFO = "/var/run/isakmpd.fifo"
+"""Where isakmpd(8) reads its commands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,11 @@ class FlowRow:
 
 @dataclass(frozen=True, slots=True)
 class LineRow:
-    """One FIFO line, and the gateway it is for."""
+    """One FIFO line, the gateway it is for, and where that gateway's FIFO is."""
 
     gateway: str | None
     line: str
+    fifo: str = FIFO
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do, why it may not, and what the operator must know before saying yes."""
+    """What a run would do, why it may not, and what the operator must know before saying yes.
+
+    `already` are tunnels with nothing left to do; `caveats` say what its proof will not cover; `settle_s` passes before
+    the last look, which is repeated until `look_again_s` after the change (both in the gateway's seconds).
+    """
 
     verb: str
     waves: tuple[Wave, ...] = ()
@@ -84,6 +88,7 @@ class Plan:
     already: tuple[str, ...] = ()
     refusals: tuple[RefusedError, ...] = ()
     notes: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
     settle_s: float = 0.0
     look_again_s: float = 0.0
 

@@ -65,7 +65,8 @@ class GatewaySnapshot:
     """Everything read in one visit; `at` is the gateway's clock in epoch seconds.
 
     `held_peers` are peers whose `[Phase 1]` entry we took away, with the phase 1 name to put back.
-    `peer_names` is the daemon's `[Phase 1]` table, address to phase 1 name.
+    `peer_names` is the daemon's `[Phase 1]` table, address to phase 1 name. `conf` has, for each conf file that was
+    asked for, what ipsecctl makes of it: pairs of list and connection name.
     """
 
     gateway: str
@@ -82,6 +83,7 @@ class GatewaySnapshot:
     exchanges: tuple[Exchange, ...] | Unknown = Unknown("not read")
     held_peers: Mapping[str, str | None] = field(default_factory=dict)
     peer_names: Mapping[str, str] | Unknown = Unknown("not read")
+    conf: Mapping[str, tuple[tuple[str, str], ...] | Unknown] = field(default_factory=dict)
     unparsed: tuple[str, ...] = ()
 
     @property
@@ -97,3 +99,9 @@ class Snapshot:
 
     gateways: Mapping[str, GatewaySnapshot] = field(default_factory=dict)
     failed: Mapping[str, GatewayError] = field(default_factory=dict)
+
+    def updated(self, fresh: "Snapshot") -> "Snapshot":
+        """This snapshot with every gateway of `fresh` as it is there."""
+        seen = {n: s for n, s in self.gateways.items() if n not in fresh.failed} | dict(fresh.gateways)
+        failed = {n: e for n, e in self.failed.items() if n not in fresh.gateways} | dict(fresh.failed)
+        return Snapshot(seen, failed)

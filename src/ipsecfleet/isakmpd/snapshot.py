@@ -1,0 +1,189 @@
+"""One answer of the visit program as a neutral snapshot: parts that failed or were cut off become `Unknown`.
+
+A report that is empty and a report that could not be read are different things. So is a table with a line that was not
+understood: from then on nothing is known to be absent, so the part is `Unknown` with that line as the reason.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+from ipsecfleet.isakmpd import host, kernel, names, report, status
+from ipsecfleet.isakmpd.host import HostFacts
+from ipsecfleet.isakmpd.status import Sections, Status
+from ipsecfleet.isakmpd.visit import Answer
+from ipsecfleet.model.net import Selector, Selectors, parse_network
+from ipsecfleet.model.sa import Flow, KeptUp, KernelSa, Sa
+from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Listing, SshPair, Unknown
+
+T = TypeVar("T")
+
+LISTS = {
+    "connections": Listing.ACTIVE,
+    "passive": Listing.PASSIVE,
+    "held": Listing.HELD_ACTIVE,
+    "held-passive": Listing.HELD_PASSIVE,
+}
+"""Sections of the answer and what standing in them means; the daemon's own lists win over ours."""
+
+NEEDED = (("Phase", "2"), ("ISAKMP-peer", None), ("Configuration", None))
+"""What `c NAME` builds from in the connection's own section (recipes.md 2)."""
+
+
+def snapshot_of(gateway: str, answer: Answer) -> GatewaySnapshot:
+    """What one visit found on `gateway`; of a part read twice the last reading counts. Total."""
+    facts = _part(answer, "host", host.parse_host)
+    sas = _part(answer, "report", _report)
+    state = _part(answer, "exchanges", status.parse)
+    sections = state.sections if isinstance(state, Status) else Sections()
+    known = facts if isinstance(facts, HostFacts) else HostFacts()
+    return GatewaySnapshot(
+        gateway=gateway,
+        at=known.time,
+        release=known.release,
+        daemon=known.daemon_state,
+        fifo=known.fifo,
+        carp=_part(answer, "carp", host.parse_carp),
+        ssh=_ssh(answer.handshake),
+        sas=sas,
+        connections=_connections(answer, sas, state),
+        flows=_part(answer, "flows", _flows),
+        kernel=_part(answer, "sad", _kernel),
+        exchanges=state.exchanges if isinstance(state, Status) else state,
+        held_peers=_held_peers(answer, sections),
+        peer_names=sections.tags("Phase 1") if isinstance(state, Status) else state,
+        conf={path: _conf(body) for path, body in answer.conf.items()},
+    )
+
+
+def _part(answer: Answer, name: str, parse: Callable[[bytes], T | Unknown]) -> T | Unknown:
+    """The last section of that name, parsed; why not, if it is not there or not ok."""
+    section = answer.last(name)
+    if section is None:
+        return Unknown("not read" if answer.complete else "the answer was cut off")
+    if section.status != "ok":
+        return Unknown(_why(section.status, section.body))
+    return parse(section.body)
+
+
+def _why(status_word: str, body: bytes) -> str:
+    text = body.decode("utf-8", "replace").strip()
+    return f"{status_word}: {text}" if text else status_word
+
+
+def _report(body: bytes) -> tuple[Sa, ...] | Unknown:
+    parsed = report.parse(body)
+    if parsed.unparsed or not parsed.complete:
+        what = "cut off" if not parsed.complete else "garbled"
+        return Unknown(f"the report is {what} near {parsed.unparsed[-1][:40]!r}")
+    return parsed.sas
+
+
+def _flows(body: bytes) -> tuple[Flow, ...] | Unknown:
+    return _whole(kernel.parse_flows(body))
+
+
+def _kernel(body: bytes) -> tuple[KernelSa, ...] | Unknown:
+    return _whole(kernel.parse_sad(body))
+
+
+def _whole(parsed: kernel.Parsed[T]) -> tuple[T, ...] | Unknown:
+    if parsed.unparsed:
+        return Unknown(f"ipsecctl printed a line that is not understood: {parsed.unparsed[0][:80]!r}")
+    return parsed.records
+
+
+def _names(body: bytes) -> tuple[str, ...]:
+    text = body.decode("utf-8", "surrogateescape").strip()
+    return tuple(n for n in text.split(",") if n)
+
+
+def _connections(
+    answer: Answer, sas: tuple[Sa, ...] | Unknown, state: Status | Unknown
+) -> tuple[Connection, ...] | Unknown:
+    """Every connection in a list, then those that only an SA or the keep-up list names."""
+    listed: dict[str, Listing] = {}
+    for section, listing in LISTS.items():
+        part = _part(answer, section, _names)
+        if isinstance(part, Unknown):
+            return part
+        for name in part:
+            listed.setdefault(name, listing)
+    known = None if isinstance(state, Unknown) else state
+    kept = {k.name.lower(): k for k in known.kept_up} if known else {}
+    for name in _unlisted(listed, () if isinstance(sas, Unknown) else sas, kept.values()):
+        listed[name] = Listing.NONE
+    return tuple(_connection(n, where, known, kept.get(n.lower())) for n, where in listed.items())
+
+
+def _unlisted(listed: Iterable[str], sas: Iterable[Sa], kept: Iterable[KeptUp]) -> tuple[str, ...]:
+    known = {n.lower() for n in listed}
+    live = (sa.name for sa in sas if sa.live and sa.phase == 2 and sa.name is not None)
+    found = {n.lower(): n for n in (*(k.name for k in kept), *live) if not names.is_alias(n)}
+    return tuple(n for key, n in found.items() if key not in known)
+
+
+def _connection(name: str, listing: Listing, state: Status | None, kept: KeptUp | None) -> Connection:
+    if state is None:
+        return Connection(name, listing, kept_up=kept)
+    get = state.sections.get
+    phase1 = get(name, "ISAKMP-peer")
+    return Connection(
+        name=name,
+        listing=listing,
+        peer=get(phase1, "Address") if phase1 else None,
+        phase1=phase1,
+        selectors=_selectors(name, state.sections),
+        missing=tuple(_missing(name, phase1, state.sections)),
+        kept_up=kept,
+    )
+
+
+def _missing(name: str, phase1: str | None, sections: Sections) -> Iterable[str]:
+    """What the daemon lacks to build this connection, as `[SECTION]:TAG`."""
+    for tag, value in NEEDED:
+        found = sections.get(name, tag)
+        if found is None or (value is not None and found != value):
+            yield f"[{name}]:{tag}"
+    if phase1 is not None:
+        if sections.get(phase1, "Phase") != "1":
+            yield f"[{phase1}]:Phase"
+        if sections.get(phase1, "Address") is None:
+            yield f"[{phase1}]:Address"
+
+
+def _selectors(name: str, sections: Sections) -> Selectors | None:
+    """The networks of a connection as configured; `NAT-ID` is what its flows have in place of `Local-ID`."""
+    local = sections.get(name, "NAT-ID") or sections.get(name, "Local-ID")
+    remote = sections.get(name, "Remote-ID")
+    sides = [_selector(section, sections) if section else None for section in (local, remote)]
+    if sides[0] is None or sides[1] is None:
+        return names.parse_connection(name)
+    return Selectors(sides[0], sides[1])
+
+
+def _selector(section: str, sections: Sections) -> Selector | None:
+    address, network, mask = (sections.get(section, tag) for tag in ("Address", "Network", "Netmask"))
+    net = parse_network(address) if address else parse_network(f"{network}/{mask}") if network and mask else None
+    proto, port = (sections.get(section, tag) or "0" for tag in ("Protocol", "Port"))
+    if net is None or not proto.isdecimal() or not port.isdecimal():
+        return None
+    return Selector(net, int(proto), int(port))
+
+
+def _held_peers(answer: Answer, sections: Sections) -> Mapping[str, str | None]:
+    held = _part(answer, "held-peers", _names)
+    return {} if isinstance(held, Unknown) else {p: sections.get("ipsecfleet", f"peer-of-{p}") for p in held}
+
+
+def _conf(body: bytes | Unknown) -> tuple[tuple[str, str], ...] | Unknown:
+    """Pairs of list and connection from the `C rmv [Phase 2]:LIST=NAME` lines that ipsecctl would send."""
+    if isinstance(body, Unknown):
+        return body
+    lines = body.decode("utf-8", "surrogateescape").splitlines()
+    removals = (line.removeprefix("C rmv [Phase 2]:") for line in lines if line.startswith("C rmv [Phase 2]:"))
+    return tuple((where, name) for where, _, name in (r.partition("=") for r in removals))
+
+
+def _ssh(handshake: str | None) -> SshPair | None:
+    words = (handshake or "").split()
+    return SshPair(words[0], words[2]) if len(words) == 4 else None

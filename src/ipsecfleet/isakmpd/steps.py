@@ -1,0 +1,82 @@
+"""The lines and verbs that carry a step of a plan out: the one place where an action becomes the daemon's language.
+
+Lists of ours (`[ipsecfleet]:Held-…`) live in the daemon's own configuration: adding to them arms nothing, and they die
+with what they describe (recipes.md 5). What must be remembered is written before what it describes is taken away.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ipsecfleet.isakmpd import fifo
+from ipsecfleet.isakmpd.visit import Load, Unload, Verb, Write
+from ipsecfleet.model.plan import Action, Step
+from ipsecfleet.model.snapshot import Listing
+
+DAEMON_LIST = {Listing.ACTIVE: "Connections", Listing.PASSIVE: "Passive-Connections"}
+HELD_LIST = {Listing.ACTIVE: "Held-Connections", Listing.PASSIVE: "Held-Passive-Connections"}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Steps that reach the gateway by one verb: one write of at most 512 bytes, or one ipsecctl."""
+
+    steps: tuple[Step, ...]
+    verb: Verb
+
+
+def batches(steps: Sequence[Step]) -> tuple[Batch, ...]:
+    """The verbs that carry steps out, in their order, in as few writes as keep each step's lines together."""
+    done: list[Batch] = []
+    for step in steps:
+        lines = lines_of(step)
+        last = done[-1] if done else None
+        if (
+            last is not None
+            and isinstance(last.verb, Write)
+            and lines
+            and _fit(together := (*last.verb.commands, *lines))
+        ):
+            done[-1] = Batch((*last.steps, step), Write(together))
+        else:
+            done.append(Batch((step,), Write(lines) if lines else _ipsecctl(step)))
+    return tuple(done)
+
+
+def _fit(lines: Sequence[str]) -> bool:
+    return fifo.size(lines) <= fifo.PIPE_BUF
+
+
+def _ipsecctl(step: Step) -> Verb:
+    return Load(str(step.file)) if step.action is Action.LOAD else Unload(str(step.file))
+
+
+def command_of(step: Step) -> str | None:
+    """The ipsecctl command of a step, as an operator would type it, or None for one that writes to the FIFO."""
+    words = {Action.LOAD: "ipsecctl -f", Action.UNLOAD: "ipsecctl -d -f"}
+    return f"{words[step.action]} {step.file}" if step.action in words else None
+
+
+def lines_of(step: Step) -> tuple[str, ...]:
+    """The FIFO lines of a step, in order; none for one that runs ipsecctl. A bad name raises RefusedError."""
+    name, phase1, peer = str(step.connection), str(step.phase1), str(step.peer)
+    match step.action:
+        case Action.HOLD:
+            remember = fifo.list_add("ipsecfleet", HELD_LIST[step.listing], name)
+            return (remember, fifo.list_remove("Phase 2", DAEMON_LIST[step.listing], name))
+        case Action.RELEASE if step.connection is not None:
+            restore = fifo.list_add("Phase 2", DAEMON_LIST[step.listing], name)
+            return (restore, fifo.list_remove("ipsecfleet", HELD_LIST[step.listing], name))
+        case Action.RELEASE:
+            forget = (fifo.list_remove("ipsecfleet", "Held-Peers", peer), fifo.forget_peer(peer))
+            return (fifo.set_peer(peer, phase1), *forget)
+        case Action.PEER_OFF:
+            remember = fifo.list_add("ipsecfleet", "Held-Peers", peer)
+            return (fifo.remember_peer(peer, phase1), remember, fifo.remove_peer(peer))
+        case Action.QUICK:
+            return (fifo.quick(name),)
+        case Action.MAIN:
+            return (fifo.main(phase1),)
+        case Action.CONNECT:
+            return (fifo.connect(name),)
+        case Action.LOAD | Action.UNLOAD:
+            return ()

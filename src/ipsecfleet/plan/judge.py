@@ -1,0 +1,186 @@
+"""What a fresh look proves of the targets of a run: proven, not yet, or not at all, and what to do once more.
+
+Pure: the engine looks, this judges, the engine acts or waits. Nothing is called proven that the last snapshot does not
+show. Seconds are the gateway's.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
+
+from ipsecfleet.model.condition import Gone, SoleHolder
+from ipsecfleet.model.net import same_address
+from ipsecfleet.model.plan import Action, Plan, Step, Target, Undo
+from ipsecfleet.model.sa import Sa
+from ipsecfleet.model.tunnel import End, State
+from ipsecfleet.plan.view import View
+
+EXCHANGE_S = 125.0
+"""An exchange is dead 120 s after its start (Exchange-max-time); five more to see it gone."""
+
+
+class Word(StrEnum):
+    """A verdict in one word."""
+
+    PROVEN = "proven"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a look says of one target; `again` is a step to repeat, `hint` what the operator can do."""
+
+    target: Target
+    word: Word
+    text: str = ""
+    hint: str = ""
+    again: Step | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """What may still be waited for; `elapsed_s` since the last change, `wait` False for --no-wait."""
+
+    elapsed_s: float
+    wait: bool = True
+    repeated: frozenset[tuple[str, str]] = frozenset()
+
+
+def judge_down(plan: Plan, view: View, patience: Patience) -> tuple[Verdict, ...]:
+    """One verdict for each target of a `down`."""
+    return tuple(_down(plan, view, target, patience) for target in plan.targets)
+
+
+def judge_up(plan: Plan, view: View, _patience: Patience) -> tuple[Verdict, ...]:
+    """One verdict for each target of an `up`; pending as long as something may still bring it up."""
+    return tuple(_up(view, target) for target in plan.targets)
+
+
+def find_end(view: View, target: Target) -> End | None:
+    """The end a target is about, as the view has it now, under whatever name."""
+    tunnel = view.tunnel(target.tunnel)
+    ends = [e for e in (tunnel.ends if tunnel is not None else ()) if e.gateway == target.gateway]
+    ends += [e for _, e in view.ends_on(target.gateway) if e not in ends and same_address(e.peer, target.peer)]
+    exact = (e for e in ends if e.selectors == target.selectors and e.selectors is not None)
+    named = (e for e in ends if e.connection == target.connection)
+    return next(chain(exact, named), None)
+
+
+def _down(plan: Plan, view: View, target: Target, patience: Patience) -> Verdict:
+    seen = view.seen(target.gateway)
+    if seen is None or seen.unknown:
+        failed = view.snapshot.failed.get(target.gateway)
+        why = failed.message if failed is not None else seen.unknown[0][1] if seen is not None else "not visited"
+        return Verdict(target, Word.FAILED, f"{target.gateway} could not be read after the change: {why}")
+    back = _back(view, target)
+    if back:
+        return _came_back(target, back, patience)
+    end = find_end(view, target)
+    flows = [f for f in end.flows if f.type != "deny"] if end is not None else []
+    if flows:
+        return Verdict(target, Word.FAILED, f"a {flows[0].type} flow is still there on {target.gateway}")
+    running = [x for x in end.exchanges if x.ours and not x.finished] if end is not None else []
+    if running:
+        return _negotiating(target, [x.ends_in_s for x in running], patience)
+    if patience.elapsed_s < plan.look_again_s:
+        left = plan.look_again_s - patience.elapsed_s
+        return Verdict(target, Word.PENDING, f"waiting {left:.0f} s for the next attempt of {target.peer}")
+    return Verdict(target, Word.PROVEN, _leftovers(end))
+
+
+def _back(view: View, target: Target) -> list[Sa]:
+    """Live SAs of the target, by peer and networks, under any name."""
+    ends = [e for _, e in view.ends_on(target.gateway)]
+    mine = [e for e in ends if e.selectors == target.selectors or e.connection == target.connection]
+    return [sa for e in mine if target.peer is None or same_address(e.peer, target.peer) for sa in e.live]
+
+
+def _came_back(target: Target, back: list[Sa], patience: Patience) -> Verdict:
+    """A live SA after the teardown: one more `t quick` under its own name, never under a neighbour's."""
+    sa = back[0]
+    name = str(sa.name)
+    if sa.spis & target.spis:
+        return Verdict(target, Word.FAILED, f"its SA is still live on {target.gateway} as {name}")
+    if name.lower() != str(target.connection).lower():
+        return Verdict(
+            target,
+            Word.FAILED,
+            f"{target.peer} is back on {target.gateway} under the neighbour's name {name}",
+            "hold all tunnels of that peer, or --force shared-name",
+        )
+    if (target.gateway, name) in patience.repeated:
+        return Verdict(target, Word.FAILED, f"{name} came back on {target.gateway} after a second t quick")
+    sole = (SoleHolder(name, target.peer),) if target.peer is not None else ()
+    again = Step(
+        gateway=target.gateway,
+        tunnel=target.tunnel,
+        action=Action.QUICK,
+        needs=sole,
+        proof=(Gone(sa.spis),),
+        undo=Undo(None, "it had come back by itself"),
+        connection=name,
+        peer=target.peer,
+    )
+    return Verdict(target, Word.PENDING, f"{name} came back before the re-initialisation", again=again)
+
+
+def _negotiating(target: Target, ends_in: Iterable[int | None], patience: Patience) -> Verdict:
+    left = max(120 if s is None else s for s in ends_in)
+    text = f"a negotiation of ours on {target.gateway} may still complete for {left} s"
+    if not patience.wait:
+        return Verdict(target, Word.FAILED, f"{text}; --no-wait", "look again then: ipsecfleet show tunnels")
+    if patience.elapsed_s > EXCHANGE_S:
+        return Verdict(target, Word.FAILED, f"{text}, longer than it should")
+    return Verdict(target, Word.PENDING, text)
+
+
+def _leftovers(end: End | None) -> str:
+    old = [sa.hard_s for sa in end.sas if sa.replaced and sa.hard_s is not None] if end is not None else []
+    return f"{len(old)} replaced SA(s) expire within {max(old)} s" if old else ""
+
+
+def _up(view: View, target: Target) -> Verdict:
+    end = find_end(view, target)
+    if end is None or end.state is State.UNKNOWN:
+        return Verdict(target, Word.PENDING, f"{target.gateway} cannot be read")
+    if len(end.live) != 1:
+        return Verdict(target, Word.PENDING, _why_not_up(view, end))
+    sa = end.live[0]
+    if end.connection is not None and str(sa.name).lower() != end.connection.lower():
+        return Verdict(target, Word.FAILED, f"it came up under the neighbour's name {sa.name} on {target.gateway}")
+    if not any(f.type in {"require", "use"} for f in end.flows) and end.selectors is not None:
+        return Verdict(target, Word.PENDING, f"no flow on {target.gateway} yet")
+    mirror = _unmirrored(view, target, sa)
+    if mirror:
+        return Verdict(target, Word.PENDING, mirror)
+    return Verdict(target, Word.PROVEN, " ".join(f"{p.spi_in or 0:#010x}" for p in sa.protocols))
+
+
+def _unmirrored(view: View, target: Target, sa: Sa) -> str:
+    """Why the other end, where it is ours, does not have the same SA; nothing where it has or is not ours."""
+    tunnel = view.tunnel(target.tunnel)
+    others = [e for e in (tunnel.ends if tunnel else ()) if e.gateway != target.gateway and e.state is not State.BACKUP]
+    others = [e for e in others if e.selectors and target.selectors == e.selectors.mirrored()]
+    outgoing = {p.spi_out for p in sa.protocols}
+    if not others or any(outgoing & {p.spi_in for p in o.protocols} for e in others for o in e.live):
+        return ""
+    return f"{others[0].gateway} does not have the same SA yet"
+
+
+def _why_not_up(view: View, end: End) -> str:
+    """What is missing, and when the daemon tries next, as far as it said."""
+    if len(end.live) > 1:
+        return f"{len(end.live)} live SAs on {end.gateway}"
+    running = [x for x in end.exchanges if not x.finished]
+    if running:
+        left = running[0].ends_in_s
+        until = f"; a new attempt is possible in {left} s" if left is not None else ""
+        return f"phase {running[0].phase} is being negotiated on {end.gateway}{until}"
+    seen = view.seen(end.gateway)
+    connections = seen.connections if seen is not None and isinstance(seen.connections, tuple) else ()
+    due = next((c.kept_up.next_check_s for c in connections if c.name == end.connection and c.kept_up), None)
+    if due is not None:
+        return f"no SA on {end.gateway}; its next attempt is due in {due} s"
+    return f"no SA on {end.gateway}; the peer must begin, it tries every 60 s"

@@ -1,0 +1,167 @@
+"""The fleet's tunnels as they are: ends of several gateways joined, each tunnel with one state.
+
+The mirror end is joined by SPI, else by networks and addresses as values, never by swapping text. A tunnel of the
+inventory has an end on every member of its gateways, also where the daemon has nothing (then the end has no
+connection); what only the daemons know becomes a tunnel named by its connection.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+
+from ipsecfleet.isakmpd import truth
+from ipsecfleet.model.fleet import Fleet, Gateway, TunnelEnd, TunnelSpec
+from ipsecfleet.model.net import Selector, Selectors, same_address
+from ipsecfleet.model.sa import Sa
+from ipsecfleet.model.snapshot import Snapshot, Unknown
+from ipsecfleet.model.tunnel import WORST_FIRST, End, State, Tunnel
+
+
+def tunnels(fleet: Fleet, snapshot: Snapshot) -> tuple[Tunnel, ...]:
+    """Every tunnel of the inventory that touches a gateway of the snapshot, then those that only the daemons know."""
+    here = {**snapshot.gateways, **snapshot.failed}
+    loose = {name: list(_ends(fleet, snapshot, name)) for name in snapshot.gateways}
+    known = [_of_spec(fleet, spec, loose, snapshot) for spec in fleet.tunnels if _touches(fleet, spec, here)]
+    return tuple(known) + tuple(_of_daemons(fleet, loose, snapshot))
+
+
+def is_backup(gateway: Gateway | None, snapshot: Snapshot) -> bool:
+    """Whether this gateway is a CARP backup right now, as far as its interface says."""
+    if gateway is None or gateway.carp is None or gateway.name not in snapshot.gateways:
+        return False
+    roles = snapshot.gateways[gateway.name].carp
+    return not isinstance(roles, Unknown) and roles.get(gateway.carp.interface) == "backup"
+
+
+def _ends(fleet: Fleet, snapshot: Snapshot, name: str) -> tuple[End, ...]:
+    seen = snapshot.gateways[name]
+    gateway = fleet.gateway(name)
+    peers = _expected_peers(fleet, gateway) if gateway is not None else {}
+    return truth.ends(seen, peers=peers, backup=is_backup(gateway, snapshot))
+
+
+def _expected_peers(fleet: Fleet, gateway: Gateway) -> dict[Selectors, tuple[str, ...]]:
+    """What the inventory knows of the peers behind the networks of this gateway."""
+    peers: dict[Selectors, tuple[str, ...]] = {}
+    for spec in fleet.tunnels:
+        for mine, other in ((spec.a, spec.b), (spec.b, spec.a)):
+            if gateway in fleet.members(mine):
+                peers |= dict.fromkeys(_selectors(mine, other), fleet.addresses(other))
+    return peers
+
+
+def _touches(fleet: Fleet, spec: TunnelSpec, here: Mapping[str, object]) -> bool:
+    return any(g.name in here for end in (spec.a, spec.b) for g in fleet.members(end))
+
+
+def _of_spec(fleet: Fleet, spec: TunnelSpec, loose: dict[str, list[End]], snapshot: Snapshot) -> Tunnel:
+    found: list[End] = []
+    for mine, other in ((spec.a, spec.b), (spec.b, spec.a)):
+        for gateway in fleet.members(mine):
+            wanted, peers = _selectors(mine, other), fleet.addresses(other)
+            found += _claim(gateway.name, wanted, peers, loose, snapshot)
+    state, note = _joint(found, snapshot)
+    return Tunnel(spec.name, state, tuple(found), known=True, note=note)
+
+
+def _claim(
+    gateway: str, networks: Sequence[Selectors], peers: Sequence[str], loose: dict[str, list[End]], snapshot: Snapshot
+) -> list[End]:
+    """The ends of one gateway that are this tunnel's, taken out of `loose`; a missing one stands there without name."""
+    if gateway not in loose:
+        failed = snapshot.failed.get(gateway)
+        return [] if failed is None else [End(gateway, None, State.UNKNOWN, note=failed.message)]
+    claimed = []
+    for wanted in networks:
+        matching = [e for e in loose[gateway] if e.selectors == wanted and _of_peer(e, peers)]
+        loose[gateway] = [e for e in loose[gateway] if e not in matching]
+        claimed += matching or [_absent(gateway, wanted, peers, snapshot)]
+    return claimed
+
+
+def _absent(gateway: str, wanted: Selectors, addresses: Sequence[str], snapshot: Snapshot) -> End:
+    """The end of a tunnel that this gateway's daemon knows nothing of."""
+    unreadable = snapshot.gateways[gateway].unknown
+    state = State.UNKNOWN if unreadable else State.DOWN
+    note = unreadable[0][1] if unreadable else "the daemon knows no such connection"
+    return End(gateway, None, state, peer=addresses[0] if addresses else None, selectors=wanted, note=note)
+
+
+def _selectors(mine: TunnelEnd, other: TunnelEnd) -> tuple[Selectors, ...]:
+    pairs = product(mine.networks, other.networks)
+    return tuple(Selectors(Selector(a), Selector(b)) for a, b in pairs if a.version == b.version)
+
+
+def _of_peer(end: End, addresses: Sequence[str]) -> bool:
+    return end.peer is None or not addresses or any(same_address(end.peer, a) for a in addresses)
+
+
+def _of_daemons(fleet: Fleet, loose: dict[str, list[End]], snapshot: Snapshot) -> Iterable[Tunnel]:
+    """Tunnels no inventory names: each end with its mirror on another gateway of ours, if there is one."""
+    rest = [end for ends in loose.values() for end in ends]
+    taken: set[int] = set()
+    for end in rest:
+        if id(end) in taken:
+            continue
+        mirrors = [o for o in rest if id(o) not in taken and o.gateway != end.gateway and _mirrored(fleet, end, o)]
+        pair = sorted([end, *mirrors[:1]], key=lambda e: not e.listing.active)
+        taken |= {id(e) for e in pair}
+        state, note = _joint(pair, snapshot)
+        yield Tunnel(str(pair[0].connection), state, tuple(pair), known=False, note=note)
+
+
+def _mirrored(fleet: Fleet, one: End, other: End) -> bool:
+    """Whether two ends are the same tunnel: by SPI, else by networks and by each being the other's peer."""
+    if _outgoing(one.live) & _incoming(other.sas) or _outgoing(other.live) & _incoming(one.sas):
+        return True
+    if one.selectors is None or other.selectors is None or one.selectors != other.selectors.mirrored():
+        return False
+    return _is_at(fleet, one.peer, other.gateway) and _is_at(fleet, other.peer, one.gateway)
+
+
+def _is_at(fleet: Fleet, address: str | None, name: str) -> bool:
+    gateway = fleet.gateway(name)
+    if gateway is None:
+        return False
+    vips = (gateway.carp.vip,) if gateway.carp is not None else ()
+    return any(same_address(address, a) for a in (*gateway.ike, *vips))
+
+
+def _joint(ends: Sequence[End], snapshot: Snapshot) -> tuple[State, str]:
+    """The state of a tunnel from its ends; those of a CARP backup do not count."""
+    counted = [e for e in ends if e.state is not State.BACKUP]
+    if not counted:
+        return (State.BACKUP, "") if ends else (State.UNKNOWN, "no gateway of it was looked at")
+    hole = next(filter(None, (_black_hole(a, b, snapshot) for a in counted for b in counted)), "")
+    if hole:
+        return State.BLACK_HOLE, hole
+    state = next(s for s in WORST_FIRST if any(e.state is s for e in counted))
+    worst = next(e for e in counted if e.state is state)
+    return state, worst.note
+
+
+def _black_hole(one: End, other: End, snapshot: Snapshot) -> str:
+    """Why what `one` sends is lost at `other`, or nothing."""
+    if one.gateway == other.gateway or one.selectors is None or other.selectors != one.selectors.mirrored():
+        return ""
+    if State.UNKNOWN in {one.state, other.state}:
+        return ""
+    sas = snapshot.gateways[other.gateway].sas
+    known = _incoming(() if isinstance(sas, Unknown) else sas)
+    lost = sorted(_outgoing(one.live) - known)
+    if lost:
+        return f"{one.gateway} sends with SPI {lost[0]:#010x}, which {other.gateway} does not know"
+    if _has_flow(one) and not _has_flow(other):
+        return f"{one.gateway} has the flow, {other.gateway} has none"
+    return ""
+
+
+def _has_flow(end: End) -> bool:
+    return any(f.type != "deny" for f in end.flows)
+
+
+def _outgoing(sas: Iterable[Sa]) -> frozenset[int]:
+    return frozenset(p.spi_out for sa in sas for p in sa.protocols if p.spi_out is not None)
+
+
+def _incoming(sas: Iterable[Sa]) -> frozenset[int]:
+    return frozenset(p.spi_in for sa in sas for p in sa.protocols if p.spi_in is not None)
