@@ -1,0 +1,43 @@
+"""The one clock of a run: moments of ours, and waits in the gateways' seconds.
+
+In a lab whose time runs K times faster (`time_scale = K` in its inventory) our waits shrink by K; deadlines of SSH and of
+the visit program stay real.
+"""
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What a run needs of time."""
+
+    def now(self) -> float:
+        """Epoch seconds."""
+
+    def elapsed(self) -> float:
+        """Gateway seconds since some fixed moment; never goes back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for so many gateway seconds."""
+
+
+class RealClock:
+    """Time as it passes, `scale` times faster on the gateways than here."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self._scale = scale
+
+    def now(self) -> float:
+        return time.time()
+
+    def elapsed(self) -> float:
+        return time.monotonic() * self._scale
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds) / self._scale)
+
+
+def run_id(now: float, token: str) -> str:
+    """The name of a run: its moment in UTC and four random characters, such as `20261123-203144-ab12`."""
+    return f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{token}"

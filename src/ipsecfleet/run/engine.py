@@ -1,0 +1,202 @@
+"""Carry a plan out: wave by wave, each gateway's steps in one visit, then look until the targets are judged.
+
+Before a gateway's steps its preconditions are read again; if one does not hold any more, that gateway is refused and
+nothing is sent to it. A tunnel one of whose steps failed gets no further step: half a teardown undone by the other end
+helps nobody. When more gateways fail than the inventory allows, nothing new is started.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+
+from ipsecfleet.errors import GatewayError, IpsecfleetError, RefusedError
+from ipsecfleet.isakmpd.snapshot import snapshot_of
+from ipsecfleet.isakmpd.steps import batches, command_of, lines_of
+from ipsecfleet.isakmpd.visit import Answer, Section
+from ipsecfleet.model.document import StepRow
+from ipsecfleet.model.plan import Plan, Step, Wave
+from ipsecfleet.model.snapshot import GatewaySnapshot
+from ipsecfleet.plan.judge import Patience, Verdict, Word, judge_down, judge_up
+from ipsecfleet.plan.view import View
+from ipsecfleet.run.clock import Clock
+from ipsecfleet.run.fanout import fan_out
+from ipsecfleet.run.probe import STARE, Prober
+
+POLL_S = 1.0
+"""How often a bring-up is looked at."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How long a run looks before it gives up: for a bring-up in all, and whether it waits for negotiations to die."""
+
+    up_s: float = 45.0
+    negotiations: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run went: every step, the last verdict on every target, the last view, what went wrong beside them."""
+
+    steps: tuple[StepRow, ...]
+    verdicts: tuple[Verdict, ...]
+    view: View
+    errors: tuple[IpsecfleetError, ...] = ()
+
+
+@dataclass(slots=True)
+class Engine:
+    """One run of one plan; `say` gets a line of progress."""
+
+    prober: Prober
+    clock: Clock
+    view: View
+    waiting: Waiting = Waiting()
+    say: Say = field(default=lambda _line: None)
+    _rows: list[StepRow] = field(default_factory=list)
+    _errors: list[IpsecfleetError] = field(default_factory=list)
+    _broken: set[str] = field(default_factory=set)
+    _failed: set[str] = field(default_factory=set)
+    _began: float = 0.0
+
+    def run(self, plan: Plan) -> Outcome:
+        """Act, settle, look, judge; again while a verdict is pending."""
+        self._began = self.clock.elapsed()
+        for number, wave in enumerate(plan.waves):
+            if len(self._failed) > self.view.fleet.limits.max_failures:
+                self._skip(plan.waves[number:])
+                break
+            self._wave(wave)
+        verdicts = self._verify(plan) if plan.waves else ()
+        return Outcome(tuple(self._rows), verdicts, self.view, tuple(self._errors))
+
+    def _wave(self, wave: Wave) -> None:
+        if wave.pause_s:
+            self.say(f"waiting {wave.pause_s:.0f} s: {wave.why}")
+            self.clock.sleep(wave.pause_s)
+        steps = [s for s in wave.steps if s.tunnel not in self._broken]
+        self._note((s for s in wave.steps if s not in steps), "skipped", "an earlier step of this tunnel failed")
+        by_gateway = {name: [s for s in steps if s.gateway == name] for name in dict.fromkeys(s.gateway for s in steps)}
+        for (name, work), result in fan_out(by_gateway.items(), self._act, limit=self.prober.fanout):
+            if isinstance(result, IpsecfleetError):
+                self._fail(name, work, result)
+            elif isinstance(result, Exception):
+                raise result
+            else:
+                self._settle(work, result)
+
+    def _act(self, job: tuple[str, list[Step]]) -> tuple[Answer, GatewaySnapshot]:
+        """Look, check what every step needs, act and look again in one visit."""
+        name, steps = job
+        gateway = self.view.gateway(name)
+        before = self.prober.see(gateway, STARE)
+        for step in steps:
+            for why in filter(None, (need.unmet(before) for need in step.needs)):
+                raise RefusedError(why, kind="stale-plan", obj=name, hint="nothing was sent there; run it again")
+        answer = self.prober.visit(gateway, (*(b.verb for b in batches(steps)), *STARE))
+        return answer, snapshot_of(name, answer)
+
+    def _settle(self, steps: Sequence[Step], result: tuple[Answer, GatewaySnapshot]) -> None:
+        """Record what became of a gateway's steps."""
+        answer, after = result
+        sections = [s for s in answer.sections if s.name in {"write", "load", "unload"}]
+        for batch, section in zip_longest(batches(steps), sections):
+            if section is None or section.status != "ok":
+                self._not_taken(batch.steps, section)
+                continue
+            for step in batch.steps:
+                unmet = next(filter(None, (p.unmet(after) for p in step.proof)), None)
+                state = "done" if not step.proof else "unproven" if unmet else "proven"
+                self._note([step], state, unmet or _proof(step), after.at)
+
+    def _not_taken(self, steps: Sequence[Step], section: Section | None) -> None:
+        """A write or an ipsecctl that did not end well: its tunnels get no further step."""
+        first, why = steps[0], _said(section)
+        self._broken |= {s.tunnel for s in steps}
+        self._failed.add(first.gateway)
+        text = f"{first.gateway} did not take {first.action.value} for {first.tunnel}: {why}"
+        self._errors.append(GatewayError(text, kind="step", obj=first.gateway, hint=_hint(section)))
+        self._note(steps, "failed", why)
+
+    def _fail(self, name: str, steps: Sequence[Step], error: IpsecfleetError) -> None:
+        self._failed.add(name)
+        self._broken |= {s.tunnel for s in steps}
+        self._errors.append(error)
+        self._note(steps, "refused" if isinstance(error, RefusedError) else "failed", error.message)
+
+    def _skip(self, waves: Iterable[Wave]) -> None:
+        for wave in waves:
+            self._note(wave.steps, "skipped", "more gateways failed than max_failures allows")
+
+    def _note(self, steps: Iterable[Step], state: str, proof: str | None, at: float | None = None) -> None:
+        offset = self.clock.elapsed() - self._began
+        for step in steps:
+            self._rows.append(row_of(step, state, proof, offset_s=round(offset, 1), at=at))
+            self.say(f"{step.gateway}: {step.action.value} {step.connection or step.phase1 or step.peer}: {state}")
+
+    def _verify(self, plan: Plan) -> tuple[Verdict, ...]:
+        """Look until nothing is pending any more; what a verdict asks for again is done once."""
+        changed = self.clock.elapsed()
+        repeated: set[tuple[str, str]] = set()
+        self.clock.sleep(plan.settle_s)
+        while True:
+            self._look(plan)
+            elapsed = self.clock.elapsed() - changed
+            patience = Patience(elapsed, self.waiting.negotiations, frozenset(repeated))
+            verdicts = (judge_up if plan.verb == "up" else judge_down)(plan, self.view, patience)
+            again = [v.again for v in verdicts if v.again is not None and v.target.tunnel not in self._broken]
+            if again:
+                repeated |= {(s.gateway, str(s.connection)) for s in again}
+                self._wave(Wave(tuple(again)))
+                continue
+            pending = [v for v in verdicts if v.word is Word.PENDING and v.target.tunnel not in self._broken]
+            if not pending or (plan.verb == "up" and elapsed > self.waiting.up_s):
+                return tuple(_final(v) for v in verdicts)
+            self.say(pending[0].text)
+            self.clock.sleep(POLL_S if plan.verb == "up" else _pause(plan, elapsed))
+
+    def _look(self, plan: Plan) -> None:
+        names = dict.fromkeys(t.gateway for t in plan.targets)
+        fresh = self.prober.look((self.view.gateway(n) for n in names), STARE)
+        self.view = View.of(self.view.fleet, self.view.snapshot.updated(fresh))
+
+
+def row_of(
+    step: Step, state: str, proof: str | None = None, *, offset_s: float = 0.0, at: float | None = None
+) -> StepRow:
+    """A step as the output shows it, with its exact lines."""
+    lines = lines_of(step) or (str(command_of(step)),)
+    return StepRow(step.gateway, step.tunnel, step.action.value, lines, offset_s, state, proof, at)
+
+
+def _said(section: Section | None) -> str:
+    if section is None:
+        return "it did not answer"
+    body = section.body.decode("utf-8", "replace").strip()
+    return f"{section.status}: {body}" if body else section.status
+
+
+def _hint(section: Section | None) -> str:
+    hints = {
+        "missing": "isakmpd does not run there: start it, then run this again",
+        "irregular": "remove that file; isakmpd does not start while it is there",
+        "no-reader": "isakmpd does not run there, or was killed: start it, then run this again",
+        "busy": "another ipsecfleet is at work there; run this again",
+    }
+    return hints.get(section.status, "") if section is not None else "look at the gateway, then run this again"
+
+
+def _proof(step: Step) -> str | None:
+    return None if not step.proof else "a fresh look shows it"
+
+
+def _final(verdict: Verdict) -> Verdict:
+    return replace(verdict, word=Word.FAILED) if verdict.word is Word.PENDING else verdict
+
+
+def _pause(plan: Plan, elapsed: float) -> float:
+    """Until the next look of a teardown: the peer's next attempt, else in steps that a countdown can show."""
+    left = plan.look_again_s - elapsed
+    return min(max(left, POLL_S), 10.0)

@@ -1,0 +1,45 @@
+"""Many gateways side by side: a bounded number of daemon threads, results as they arrive.
+
+Daemon threads, because a process must be able to end although a gateway hangs; every piece of work has a deadline of
+its own, so none is waited for without an end.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def fan_out(
+    items: Iterable[Item], work: Callable[[Item], Result], *, limit: int
+) -> Iterator[tuple[Item, Result | Exception]]:
+    """Do `work` on every item, at most `limit` at once; yields each item with its result or what it raised."""
+    todo: queue.SimpleQueue[Item] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[Item, Result | Exception]] = queue.SimpleQueue()
+    count = 0
+    for item in items:
+        todo.put(item)
+        count += 1
+    for _ in range(min(limit, count)):
+        threading.Thread(target=_worker, args=(todo, done, work), daemon=True).start()
+    for _ in range(count):
+        yield done.get()
+
+
+def _worker(
+    todo: "queue.SimpleQueue[Item]",
+    done: "queue.SimpleQueue[tuple[Item, Result | Exception]]",
+    work: Callable[[Item], Result],
+) -> None:
+    while True:
+        try:
+            item = todo.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            done.put((item, work(item)))
+        except Exception as error:  # noqa: BLE001  # raised again where the results are read
+            done.put((item, error))

@@ -1,0 +1,121 @@
+"""Visits: one exec per gateway, its answer as a snapshot or as an error that says what to do.
+
+A visit is the only way anything reaches a gateway. Verbs go in, an answer framed by a nonce comes back; what the
+operator sees of a failure names the gateway, the phase and the next step.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ipsecfleet.errors import GatewayError, IpsecfleetError
+from ipsecfleet.isakmpd import visit
+from ipsecfleet.isakmpd.snapshot import snapshot_of
+from ipsecfleet.isakmpd.visit import Answer, ConfNames, Exchanges, Flows, Host, Report, Sad, Verb
+from ipsecfleet.model.fleet import Gateway
+from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot
+from ipsecfleet.run.fanout import fan_out
+from ipsecfleet.transport.contract import Outcome, Transport
+
+LIMIT = 64 * 1024 * 1024
+"""The most bytes one visit may answer."""
+
+GRACE_S = 3.0
+"""How much sooner than our deadline the visit program ends by itself, so that it can say why."""
+
+GLANCE: tuple[Verb, ...] = (Host(), Report(), Flows(), Sad(), Exchanges(only_if_needed=True))
+"""What reading verbs ask; the daemon's own table only when something is not up."""
+
+STARE: tuple[Verb, ...] = (Host(), Report(), Flows(), Sad(), Exchanges())
+"""What changing verbs ask before and after."""
+
+Arrived = Callable[[str, GatewaySnapshot | GatewayError], None]
+
+
+@dataclass(slots=True)
+class Prober:
+    """Visits gateways over one transport; `who` stands in the gateway's own log beside every change."""
+
+    transport: Transport
+    who: str
+    fanout: int = 32
+    timeout: float | None = None
+    arrived: Arrived = field(default=lambda _gateway, _seen: None)
+
+    def look(
+        self,
+        gateways: Iterable[Gateway],
+        verbs: Sequence[Verb] = STARE,
+        conf: Mapping[str, Sequence[str]] | None = None,
+    ) -> Snapshot:
+        """Visit all gateways side by side; `conf` names files per gateway whose connections are asked for too."""
+        seen: dict[str, GatewaySnapshot] = {}
+        failed: dict[str, GatewayError] = {}
+        asked = conf or {}
+        wanted = {g.name: g for g in gateways}
+        looks = fan_out(wanted.values(), lambda g: self.see(g, verbs, asked.get(g.name, ())), limit=self.fanout)
+        for gateway, result in looks:
+            if isinstance(result, GatewayError):
+                failed[gateway.name] = result
+                self.arrived(gateway.name, result)
+            elif isinstance(result, Exception):
+                raise result
+            else:
+                seen[gateway.name] = result
+                self.arrived(gateway.name, result)
+        return Snapshot({n: seen[n] for n in wanted if n in seen}, {n: failed[n] for n in wanted if n in failed})
+
+    def see(self, gateway: Gateway, verbs: Sequence[Verb], conf: Sequence[str] = ()) -> GatewaySnapshot:
+        """One gateway's snapshot."""
+        answer = self.visit(gateway, (*verbs, *(ConfNames(path) for path in conf)))
+        return snapshot_of(gateway.name, answer)
+
+    def visit(self, gateway: Gateway, verbs: Sequence[Verb]) -> Answer:
+        """One exec of the visit program; raises GatewayError unless its answer is whole."""
+        deadline = self.timeout or gateway.command_timeout
+        request = visit.Request(
+            nonce=secrets.token_hex(16),
+            run=gateway.paths.run,
+            etc=gateway.paths.etc,
+            bin=gateway.paths.bin,
+            who=self.who,
+            deadline=max(1.0, deadline - GRACE_S),
+            verbs=tuple(verbs),
+        )
+        command = visit.remote_command(gateway.privilege)
+        program = b"" if gateway.privilege == "restricted" else visit.program()
+        stdin = program + request.encode()
+        outcome = self.transport.visit(gateway, command, stdin, deadline_s=deadline, limit=LIMIT)
+        answer = visit.decode(outcome.stdout, request.nonce, verbs)
+        if not answer.complete:
+            raise _incomplete(gateway, answer, outcome)
+        return answer
+
+
+def _incomplete(gateway: Gateway, answer: Answer, outcome: Outcome) -> IpsecfleetError:
+    """Why an answer has no last line: doas refused, perl or the program is not there, or it was cut off."""
+    words = outcome.stderr.decode("utf-8", "replace").strip().splitlines()
+    said = words[-1][:200] if words else ""
+    name = gateway.name
+    if answer.handshake is not None and not answer.sections and said.startswith("doas"):
+        return GatewayError(
+            f"doas on {name} refused: {said}",
+            phase="command",
+            kind="doas",
+            obj=name,
+            hint=f'permit it in /etc/doas.conf: "permit nopass {gateway.user or "USER"} as root cmd /usr/bin/perl"',
+        )
+    if answer.handshake is None:
+        return GatewayError(
+            f"{name} did not run our command: {said or 'no answer'}",
+            kind="command",
+            obj=name,
+            hint=f"try it by hand: ssh {gateway.address} /bin/sh -c true",
+        )
+    why = said or f"exit status {outcome.exit}"
+    return GatewayError(
+        f"the answer of {name} is not whole: {why}",
+        kind="incomplete",
+        obj=name,
+        hint="run it again; if it stays so, look at the gateway's load and disk",
+    )

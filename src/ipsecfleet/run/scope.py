@@ -1,0 +1,134 @@
+"""Which gateways a command visits, and what it finds there: the first half of every verb.
+
+The other end of a selected tunnel belongs to the run. Where the inventory names it, it is visited at once; where only
+the daemons tell, it is visited as soon as the first look has told.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ipsecfleet.errors import Exit, GatewayError
+from ipsecfleet.inventory.select import other_ends, pick, resolve_gateways
+from ipsecfleet.inventory.words import Selection
+from ipsecfleet.isakmpd.visit import Verb
+from ipsecfleet.model.document import GatewayRow
+from ipsecfleet.model.fleet import Fleet, Gateway
+from ipsecfleet.model.net import same_address
+from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
+from ipsecfleet.model.tunnel import Tunnel
+from ipsecfleet.plan.view import View
+from ipsecfleet.run.probe import STARE, Prober
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What was asked for, what was seen, and the tunnels that are meant."""
+
+    view: View
+    gateways: tuple[Gateway, ...]
+    chosen: tuple[Tunnel, ...]
+
+
+def survey(prober: Prober, fleet: Fleet, selection: Selection, *, verbs: Sequence[Verb], reading: bool) -> Scope:
+    """Visit what the selection means; a verb that changes something visits the other ends of its tunnels too."""
+    both = not reading
+    gateways = list(resolve_gateways(fleet, selection, default_all=reading))
+    fleet = _with(fleet, gateways)
+    if both:
+        gateways += other_ends(fleet, selection, gateways)
+    snapshot = prober.look(gateways, verbs)
+    view = View.of(fleet, snapshot)
+    chosen = pick(view.tunnels, fleet, selection)
+    missing = _far_ends(view, chosen, selection) if both else []
+    if missing:
+        gateways += missing
+        view = View.of(fleet, snapshot.updated(prober.look(missing, verbs)))
+        chosen = pick(view.tunnels, fleet, selection)
+    return Scope(view, tuple(gateways), chosen)
+
+
+def saved(fleet: Fleet, selection: Selection, snapshot: Snapshot) -> Scope:
+    """The same from a snapshot that was saved, without any gateway."""
+    names = (*snapshot.gateways, *snapshot.failed)
+    gateways = tuple(fleet.gateway(n) or Gateway(n, n) for n in names)
+    view = View.of(_with(fleet, gateways), snapshot)
+    return Scope(view, gateways, pick(view.tunnels, view.fleet, selection))
+
+
+def look_at_files(prober: Prober, scope: Scope, selection: Selection, conf: dict[str, list[str]]) -> Scope:
+    """The same scope with what ipsecctl makes of the named conf files of each gateway."""
+    if not conf:
+        return scope
+    gateways = [scope.view.gateway(name) for name in conf]
+    fresh = prober.look(gateways, STARE, {n: tuple(dict.fromkeys(paths)) for n, paths in conf.items()})
+    view = View.of(scope.view.fleet, scope.view.snapshot.updated(fresh))
+    return Scope(view, scope.gateways, pick(view.tunnels, view.fleet, selection))
+
+
+def unreachable_codes(scope: Scope, selection: Selection, *, every_member: bool = False) -> list[Exit]:
+    """UNREACHABLE once for every gateway that could not be visited and that matters (docs/ipsecfleet.1)."""
+    failed = (scope.view.gateway(n) for n in scope.view.snapshot.failed)
+    return [Exit.UNREACHABLE for g in failed if _matters(g, scope, selection, every_member=every_member)]
+
+
+def gateway_rows(scope: Scope) -> tuple[GatewayRow, ...]:
+    """One row per gateway, those that answered first."""
+    answered = [_answered(scope.view.gateway(n), seen) for n, seen in scope.view.snapshot.gateways.items()]
+    dead = [failed_row(scope.view.gateway(n), error) for n, error in scope.view.snapshot.failed.items()]
+    return (*answered, *dead)
+
+
+def failed_row(gateway: Gateway, error: GatewayError) -> GatewayRow:
+    """A gateway that could not be visited, or whose visit failed."""
+    state = "unreachable" if error.exit_code is Exit.UNREACHABLE else "failed"
+    return GatewayRow(gateway.name, state, error.phase, error.message, error.hint, level=gateway.privilege)
+
+
+def _answered(gateway: Gateway, seen: GatewaySnapshot) -> GatewayRow:
+    unknown = seen.unknown
+    roles = {} if isinstance(seen.carp, Unknown) else seen.carp
+    return GatewayRow(
+        gateway=gateway.name,
+        state="failed" if unknown else "ok",
+        phase="command" if unknown else None,
+        error=f"{unknown[0][0]}: {unknown[0][1]}" if unknown else None,
+        release=seen.release,
+        carp=roles.get(gateway.carp.interface) if gateway.carp is not None else None,
+        level=gateway.privilege,
+        at=seen.at,
+    )
+
+
+def _matters(gateway: Gateway, scope: Scope, selection: Selection, *, every_member: bool) -> bool:
+    carries = any(e.gateway == gateway.name for t in scope.chosen if t.known for e in t.ends)
+    if selection.tunnels and not carries:
+        return False
+    if every_member or gateway.carp is None:
+        return True
+    group = (g for g in scope.view.fleet.gateways if g.carp is not None and g.carp.group == gateway.carp.group)
+    return not any(_is_master(g, scope.view.snapshot) for g in group)
+
+
+def _is_master(gateway: Gateway, snapshot: Snapshot) -> bool:
+    seen = snapshot.gateways.get(gateway.name)
+    if seen is None or gateway.carp is None or isinstance(seen.carp, Unknown):
+        return False
+    return seen.carp.get(gateway.carp.interface) == "master"
+
+
+def _far_ends(view: View, chosen: Iterable[Tunnel], selection: Selection) -> list[Gateway]:
+    """Gateways of ours that are the peer of a chosen end, and were not visited."""
+    here = {*view.snapshot.gateways, *view.snapshot.failed, *selection.exclude}
+    peers = {e.peer for t in chosen for e in t.ends} - {None}
+    others = (g for g in view.fleet.gateways if g.name not in here)
+    return [g for g in others if any(same_address(a, p) for a in _addresses(g) for p in peers)]
+
+
+def _addresses(gateway: Gateway) -> tuple[str, ...]:
+    return (*gateway.ike, *((gateway.carp.vip,) if gateway.carp is not None else ()))
+
+
+def _with(fleet: Fleet, gateways: Iterable[Gateway]) -> Fleet:
+    """The fleet and the gateways that were named without being in the inventory."""
+    added = tuple(g for g in gateways if fleet.gateway(g.name) is None)
+    return replace(fleet, gateways=(*fleet.gateways, *added)) if added else fleet
