@@ -5,6 +5,7 @@ understood: from then on nothing is known to be absent, so the part is `Unknown`
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from ipsecfleet.isakmpd import host, kernel, names, report, status
@@ -12,7 +13,7 @@ from ipsecfleet.isakmpd.host import HostFacts
 from ipsecfleet.isakmpd.status import Sections, Status
 from ipsecfleet.isakmpd.visit import Answer
 from ipsecfleet.model.net import Selector, Selectors, parse_network
-from ipsecfleet.model.sa import Flow, KeptUp, KernelSa, Sa
+from ipsecfleet.model.sa import Exchange, Flow, KeptUp, KernelSa, Sa
 from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Listing, SshPair, Unknown
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ def snapshot_of(gateway: str, answer: Answer) -> GatewaySnapshot:
         connections=_connections(answer, sas, state),
         flows=_part(answer, "flows", _flows),
         kernel=_part(answer, "sad", _kernel),
-        exchanges=state.exchanges if isinstance(state, Status) else state,
+        exchanges=_exchanges(state.exchanges, sas) if isinstance(state, Status) else state,
         held_peers=_held_peers(answer, sections),
         peer_names=sections.tags("Phase 1") if isinstance(state, Status) else state,
         conf={path: _conf(body) for path, body in answer.conf.items()},
@@ -168,6 +169,16 @@ def _selector(section: str, sections: Sections) -> Selector | None:
     if net is None or not proto.isdecimal() or not port.isdecimal():
         return None
     return Selector(net, int(proto), int(port))
+
+
+def _exchanges(exchanges: tuple[Exchange, ...], sas: tuple[Sa, ...] | Unknown) -> tuple[Exchange, ...]:
+    """A phase 1 exchange is under way only as long as an SA with its cookie is not ready (groundtruth 1.4)."""
+    if isinstance(sas, Unknown):
+        return exchanges
+    open_cookies = {sa.icookie for sa in sas if sa.phase == 1 and not sa.ready}
+    return tuple(
+        replace(x, finished=x.finished or x.icookie not in open_cookies) if x.phase == 1 else x for x in exchanges
+    )
 
 
 def _held_peers(answer: Answer, sections: Sections) -> Mapping[str, str | None]:

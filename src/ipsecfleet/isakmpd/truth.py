@@ -126,7 +126,8 @@ def _judge(draft: _Draft, seen: GatewaySnapshot, drafts: Sequence[_Draft], *, ba
         kept_up=connection.kept_up is not None,
     )
     end = replace(end, phase1_sas=_phase1_of(end, _known(seen.sas)))
-    end = replace(end, phase1=connection.phase1 or _phase1_name(end), exchanges=_exchanges_of(end, connection, seen))
+    end = replace(end, phase1=connection.phase1 or _phase1_name(end))
+    end = replace(end, exchanges=_exchanges_of(end, connection, seen))
     state, note = _state(end, seen, sole=_sole(draft, drafts), backup=backup)
     return replace(end, state=state, note=note)
 
@@ -145,7 +146,7 @@ def _state(end: End, seen: GatewaySnapshot, *, sole: bool, backup: bool) -> tupl
         return State.STALE, stale
     negotiating = [x for x in end.exchanges if not x.finished]
     if end.live:
-        rekeying = any(x.ours for x in negotiating)
+        rekeying = any(x.ours and x.phase == 2 for x in negotiating)
         return (State.REKEYING if rekeying else State.UP), _fading(end)
     if end.listing.held:
         return State.HELD, "the peer keeps trying" if negotiating else ""

@@ -1,0 +1,629 @@
+#!/usr/bin/perl -T
+#
+# The visit program: all that ipsecfleet does on one gateway, once, as root.
+#
+# It is fed to `perl -T -` on standard input, or installed root-owned as
+# /usr/local/libexec/ipsecfleet-visit, and then takes no paths from its input.
+# A request follows; the answer is sections, framed by the caller's nonce and
+# their length in bytes, and a last line that counts them:
+#
+#     ipsecfleet 1 NONCE           ipsecfleet 1 NONCE
+#     run /var/run                 NONCE flows failed 31
+#     etc /etc                     exit 1: ipsecctl: No such file
+#     bin                          NONCE write ok 2
+#     who RUN USER@HOST            53
+#     deadline 20                  NONCE done 2
+#     (empty line)
+#     flows
+#     write 1
+#     t quick from-172.16.1.0/24-to-192.168.1.0/24
+#     end
+#
+# What isakmpd(8) demands of those who talk to it:
+#
+# - It reads a FIFO and never answers there. A shell's `>` makes a regular file
+#   when the daemon is away, and then it cannot start; without a reader, open(2)
+#   blocks for ever. So: no O_CREAT, O_NONBLOCK, fstat(2) before the first byte.
+#   PIPE_BUF is 512 on OpenBSD: one syswrite of at most that, with its newline.
+# - The first byte of a line decides, and T, Q, R, r, D, p, M and d do harm. So
+#   lines come from a closed set, and names are made of few characters.
+# - `S` and `C get` answer in one file, opened anew by path, truncated in place,
+#   without an end mark. The daemon is serial: a new file at the path proves the
+#   command before to be finished. Each answer is renamed away; the last is a
+#   value that nobody else asks for. A second writer shifts the answers by one,
+#   which that value shows: again, three times at most.
+# - On SIGUSR1 it writes its whole state into isakmpd.report, all pre-shared keys
+#   included. An allow-list picks the lines that leave; the file is removed.
+#
+# One flock(2) keeps visits apart. The kernel drops it with its holder, whatever
+# ends that, so it is never stale; the file says who holds it.
+
+use v5.36;    # with strict, warnings and signatures
+use Fcntl  qw(:DEFAULT :flock S_IMODE);
+use POSIX  qw(:errno_h :sys_wait_h _SC_CLK_TCK _exit ceil dup2 setpgid sysconf uname);
+use Socket qw(AF_INET AF_INET6 inet_pton);
+
+my $VERSION     = 1;
+my $PIPE_BUF    = 512;
+my $MOST_OUTPUT = 64 << 20;      # bytes of one answer or one command
+my $LINE_CUT    = 199;           # bytes after which isakmpd cuts the lines of its log and state report
+my $RESTRICTED  = $0 ne '-';     # installed, not fed
+my $TICKS       = sysconf(_SC_CLK_TCK);
+
+my $NAME  = qr{[A-Za-z0-9._:/=%+\@-]{1,200}};
+my $ADDR  = qr{[0-9A-Fa-f.:]{2,45}(?:%[A-Za-z0-9]{1,15})?};
+my $HEX   = qr{[0-9a-f]{1,32}};
+my $CLONE = qr{\[ipsecfleet-rekey-[0-9a-f]{8}\]};
+my $BUILT = qr{Phase|ISAKMP-peer|Configuration|Local-ID|Remote-ID|NAT-ID|PF-Tag|Flags|Interface};
+my $LINE  = qr{
+    (?:t\ quick|t\ main|c)\ $NAME
+  | C\ (?:add|rmv)\ (?:\[Phase\ 2\]:|\[ipsecfleet\]:Held-)(?:Passive-)?Connections=$NAME
+  | C\ set\ $CLONE:(?:$BUILT)=$NAME\ force
+  | C\ rms\ $CLONE
+}x;
+my $PEER_LINE = qr{(?|
+    C\ (?:add|rmv)\ \[ipsecfleet\]:Held-Peers=($ADDR)
+  | C\ rm\ (?:\[ipsecfleet\]:peer-of-|\[Phase\ 1\]:)($ADDR)
+  | C\ set\ (?:\[ipsecfleet\]:peer-of-|\[Phase\ 1\]:)($ADDR)=$NAME\ force
+)}x;
+
+my @SHIFTED = (shifted => 'somebody else asked the daemon at the same time, three times');
+my @ASKED   = (    # the sections of a report, and what the daemon is asked for them
+    [report         => 'S'],
+    [connections    => 'C get [Phase 2]:Connections'],
+    [passive        => 'C get [Phase 2]:Passive-Connections'],
+    [held           => 'C get [ipsecfleet]:Held-Connections'],
+    ['held-passive' => 'C get [ipsecfleet]:Held-Passive-Connections'],
+    ['held-peers'   => 'C get [ipsecfleet]:Held-Peers'],
+);
+
+my %place = (run => '/var/run', etc => '/etc', bin => '');
+my ($nonce, $who, $sections) = ('', 'unknown', 0);
+my ($end, $patience, $home, $result, $last_report);
+
+my %DO = (
+    host         => sub ($) { section(host => \&host); section(carp => \&carp) },
+    report       => sub ($) { section(report => \&report) },
+    exchanges    => sub ($) { section(exchanges => \&exchanges) },
+    'exchanges?' => sub ($) { section(exchanges => \&exchanges_if_half_up) },
+    flows        => sub ($) { section(flows => sub { ipsecctl(qw(-s flow)) }) },
+    sad          => sub ($) { section(sad => sub { keyless(ipsecctl(qw(-v -s sa))) }) },
+    files        => sub ($) { section(files => \&files) },
+    conf         => sub ($verb) { section(conf => sub { conf($verb->{file}) }) },
+    write        => sub ($verb) { section(write => sub { send_lines($verb->{lines}->@*) }) },
+    load         => sub ($verb) { section(load => sub { load('-f', $verb->{file}) }) },
+    unload       => sub ($verb) { section(unload => sub { load('-d', '-f', $verb->{file}) }) },
+);
+
+sub main () {
+    ($nonce) = (line() // '') =~ /^ipsecfleet 1 ([0-9A-Fa-f]{16,32})\z/ or stop('not a request of version 1');
+    out("ipsecfleet 1 $nonce\n");
+    my @verbs = eval { request() };
+    $@ ? answer('request', fate($@)) : visit(@verbs);
+    out("$nonce done $sections\n");
+}
+
+# --- the request, read and understood to its end before anything is done ------
+
+sub line () {
+    my $line = readline STDIN;
+    return defined $line && length $line < 4096 && $line =~ s/\n\z// ? $line : undef;
+}
+
+sub request () {
+    my %given = (deadline => 20, who => '');
+    while (length(my $line = line() // malformed('its head is cut off'))) {
+        my ($key, $value) = $line =~ /^(run|etc|bin|who|deadline)(?: (.*))?\z/ or malformed('a key is unknown');
+        $given{$key} = $value // '';
+    }
+    my ($limit) = $given{deadline} =~ /^(\d{1,4}(?:\.\d{1,3})?)\z/ or malformed('the deadline is not in seconds');
+    ($who) = $given{who} =~ /^(\w[\w.\@-]{0,99}(?: [\w.\@-]{1,200})?)\z/a or malformed('who is not two words')
+      if length $given{who};
+    settle($_, $given{$_}) for grep { length($given{$_} // '') } keys %place;
+    ($home, $result) = ("$place{run}/ipsecfleet", "$place{run}/isakmpd.result");
+    %ENV = (PATH => join(':', $place{bin} || (), qw(/bin /sbin /usr/bin /usr/sbin)), LC_ALL => 'C');
+    $end      = now() + $limit;
+    $patience = $end - ($limit < 10 ? $limit / 5 : 2);    # with the daemon; the rest is for what needs none
+    alarm ceil($limit) + 2;    # should a system call block all the same
+    return verbs();
+}
+
+sub settle ($which, $given) {
+    my $path = path($given);
+    malformed('an installed visit program takes no paths') if $RESTRICTED && $path ne $place{$which};
+    $place{$which} = $path;
+}
+
+sub path ($text) {
+    my ($path) = $text =~ m{^(/[A-Za-z0-9._/-]{0,250})\z} or malformed('a path is not absolute and plain');
+    malformed('a path goes upwards') if $path =~ m{/\.\.(?:/|\z)};
+    return $path;
+}
+
+sub verbs () {
+    my @verbs;
+    while ((my $line = line() // malformed('it has no end')) ne 'end') {
+        push @verbs, verb($line);
+    }
+    return @verbs;
+}
+
+sub verb ($line) {
+    return { name => $1 } if $line =~ /^(host|report|exchanges\??|flows|sad|files)\z/;
+    return { name => $1, file => conf_file($2), changes => $1 ne 'conf' } if $line =~ /^(conf|load|unload) (.+)\z/;
+    my ($n)   = $line =~ /^write ([1-9]\d?)\z/ or malformed('a verb is unknown');
+    my @lines = map { fifo_line(line() // malformed('a write is cut off')) } 1 .. $n;
+    my $bytes = length join "\n", @lines, '';
+    return { name => 'write', lines => \@lines, changes => 1, bad => $bytes > $PIPE_BUF || !!grep { !length } @lines };
+}
+
+sub conf_file ($text) {
+    my $path = path($text);
+    malformed('an installed visit program takes files below /etc only') if $RESTRICTED && $path !~ m{^/etc/};
+    return $path;
+}
+
+# The line as we may send it, or nothing.
+sub fifo_line ($line) {
+    return $1 if $line =~ /^($LINE)\z/;
+    return $1 if $line =~ /^($PEER_LINE)\z/ && is_address($2);
+    return '';
+}
+
+sub is_address ($text) {
+    my ($v6) = $text =~ /^([^%]*:[^%]*)/;
+    return defined(defined $v6 ? inet_pton(AF_INET6, $v6) : inet_pton(AF_INET, $text));
+}
+
+sub malformed ($why) { fail(invalid => "malformed request: $why") }
+
+# --- the answer ----------------------------------------------------------------
+
+sub visit (@verbs) {
+    my $halted = grep { $_->{bad} } @verbs;
+    for my $verb (@verbs) {
+        if ($verb->{bad}) {
+            answer($verb->{name}, 'invalid', 'not lines of ours, or too many; nothing was sent');
+        }
+        elsif ($verb->{changes} && $halted) {
+            answer($verb->{name}, 'skipped', 'another change of this visit did not go well');
+        }
+        else {
+            my $ok = $DO{ $verb->{name} }->($verb);
+            $halted ||= $verb->{changes} && !$ok;
+        }
+    }
+}
+
+# One section with what $code returns, or several if that is names and bodies; or one that says what went wrong.
+sub section ($name, $code) {
+    my @got = eval { in_time(); $code->() };
+    return !answer($name, fate($@)) if $@;
+    unshift @got, $name if @got == 1;
+    answer(shift @got, 'ok', shift @got) while @got;
+    return 1;
+}
+
+sub answer ($name, $status, $body) {
+    $sections++;
+    return out("$nonce $name $status " . length($body) . "\n$body\n");
+}
+
+sub out ($bytes) {
+    while (length $bytes) {
+        my $n = syswrite STDOUT, $bytes;
+        stop('nobody reads the answer') unless $n || $! == EINTR;
+        substr $bytes, 0, $n // 0, '';
+    }
+    return 1;
+}
+
+sub fail ($status, $why) { die { status => $status, why => $why } }
+
+sub fate ($error) {
+    return (failed => harmless($error)) unless ref $error;
+    stop($error->{why}) if $error->{status} eq 'gone';
+    return @$error{qw(status why)};
+}
+
+sub stop ($why) {
+    print STDERR "ipsecfleet: $why\n";
+    exit 2;
+}
+
+# The first line of somebody's words, without what may be quoted from a conf file.
+sub harmless ($words) {
+    my ($line) = $words =~ /^([^\n]*)/;
+    $line =~ s/(["']).*?(?:\1|\z)/$1***$1/g;
+    $line =~ s/\S+(?= not a valid )|(?<= found for )\S+/***/g;
+    $line =~ s/[^ -~]/?/g;
+    return substr $line, 0, 200;
+}
+
+# --- time, files, commands -------------------------------------------------------
+
+sub now () { return (POSIX::times())[0] / $TICKS }    # seconds, monotonic
+
+sub within ($seconds, $latest = $end) {
+    my $limit = now() + $seconds;
+    return $limit < $latest ? $limit : $latest;
+}
+
+sub in_time () {
+    fail(timeout => 'the visit has used up its deadline') if now() >= $end;
+}
+
+# True as soon as $test is, which is tried every 2 ms at first and every 50 ms later.
+sub poll ($limit, $test) {
+    my $nap = 0.002;
+    until ($test->()) {
+        return 0 if now() >= $limit;
+        select undef, undef, undef, $nap;
+        $nap = $nap < 0.033 ? $nap * 1.5 : 0.05;
+    }
+    return 1;
+}
+
+sub ensure ($code, $after) {
+    my @got = eval { $code->() };
+    my $why = $@;
+    $after->();
+    die $why if $why;
+    return wantarray ? @got : $got[0];
+}
+
+sub opened ($file) {
+    sysopen my $in, $file, O_RDONLY | O_NONBLOCK or return;
+    fail('too-big' => "$file is over the limit") if -s $in > $MOST_OUTPUT;
+    return $in;
+}
+
+sub slurp ($file) {
+    my $in = opened($file) or return '';
+    local $/;
+    return readline($in) // '';
+}
+
+# What a command printed. It gets no input and no shell, and is killed when late.
+sub command ($seconds, $name, @args) {
+    my ($program) = map { m{^(/.*)\z} && -f $_ && -x _ ? $1 : () } map { "$_/$name" } split /:/, $ENV{PATH};
+    fail(missing => "there is no $name") unless defined $program;
+    my $limit = within($seconds);
+    pipe my $out, my $child_out or fail(failed => "pipe: $!");
+    pipe my $err, my $child_err or fail(failed => "pipe: $!");
+    my $pid = fork // fail(failed => "fork: $!");
+    become($child_out, $child_err, $program, $name, @args) unless $pid;
+    setpgid($pid, $pid);
+    close $_ for $child_out, $child_err;
+    my $ended = 0;
+    return ensure(
+        sub {
+            my @got = gather($limit, $name, $out, $err);
+            $ended = poll($limit, sub { waitpid($pid, WNOHANG) == $pid }) or fail(timeout => "$name did not end");
+            return { exit => $? & 127 ? 128 + ($? & 127) : $? >> 8, out => $got[0], err => $got[1] };
+        },
+        sub { $ended or kill(-KILL => $pid), waitpid($pid, 0) }
+    );
+}
+
+sub become ($out, $err, $program, @argv) {
+    eval {
+        setpgid(0, 0);
+        $SIG{$_} = 'DEFAULT' for qw(ALRM HUP INT PIPE TERM);
+        sysopen my $null, '/dev/null', O_RDONLY or die "/dev/null: $!\n";
+        dup2(fileno $null, 0);
+        dup2(fileno $out,  1);
+        dup2(fileno $err,  2);
+        exec {$program} @argv;
+    };
+    print STDERR "$program: ", $@ || $!;
+    _exit(127);
+}
+
+# What comes out of the pipes, up to the end of both.
+sub gather ($limit, $name, @pipes) {
+    my @got  = ('') x @pipes;
+    my %open = map { $_ => $pipes[$_] } keys @pipes;
+    while (%open) {
+        my $left = $limit - now();
+        fail(timeout => "$name did not end in time") if $left <= 0;
+        my $bits = '';
+        vec($bits, fileno $_, 1) = 1 for values %open;
+        next if select($bits, undef, undef, $left) <= 0;
+        for my $i (grep { vec $bits, fileno $open{$_}, 1 } keys %open) {
+            delete $open{$i} unless sysread $open{$i}, $got[$i], 1 << 16, length $got[$i];
+            fail('too-big' => "$name printed over $MOST_OUTPUT bytes") if length $got[$i] > $MOST_OUTPUT;
+        }
+    }
+    return @got;
+}
+
+sub ipsecctl (@args) {
+    my $done = command(10, 'ipsecctl', @args);
+    return $done->{exit} ? failed($done) : $done->{out};
+}
+
+sub failed ($done) { fail(failed => "exit $done->{exit}: " . harmless($done->{err})) }
+
+# --- talking to the daemon ---------------------------------------------------------
+
+sub locked ($code) {
+    mkdir $home, 0700;
+    my ($mode, $uid) = (lstat $home)[2, 4];
+    fail(missing => "$home: $!") unless defined $mode;
+    fail(failed => "$home is not a directory of ours alone") unless -d _ && $uid == $> && !($mode & 022);
+    sysopen my $lock, "$home/visit", O_RDWR | O_CREAT | O_NOFOLLOW, 0600 or fail(failed => "$home/visit: $!");
+    poll(within(10, $patience), sub { flock $lock, LOCK_EX | LOCK_NB }) or fail(busy => holder($lock));
+    truncate $lock, 0;
+    syswrite $lock, "$$\n";
+    return $code->();    # the lock goes with $lock
+}
+
+sub holder ($lock) {
+    my ($pid) = (readline($lock) // '') =~ /^(\d+)/;
+    return sprintf 'pid %s holds the visit lock since %d s', $pid // '?', time - (stat $lock)[9];
+}
+
+sub fifo () {
+    my $path = "$place{run}/isakmpd.fifo";
+    my $open = sysopen my $fifo, $path, O_WRONLY | O_NONBLOCK | O_NOFOLLOW;
+    my $why  = $open ? 0 : $!;
+    return $fifo if $open && -p $fifo;
+    fail(missing     => "there is no $path, so isakmpd does not run") if $why == ENOENT;
+    fail('no-reader' => "nobody reads $path")                         if $why == ENXIO && -p $path;
+    fail(failed      => "$path: $why")                                if $why == EACCES;
+    fail(irregular   => "$path is no FIFO, and isakmpd cannot start while it is there");
+}
+
+sub ask (@lines) {
+    my $fifo  = fifo();
+    my $bytes = join "\n", @lines, '';
+    my $n;
+    poll($patience, sub { defined($n = syswrite $fifo, $bytes) || $! != EAGAIN && $! != EINTR })
+      or fail('no-answer' => 'nobody empties the FIFO');
+    fail('no-reader' => "the FIFO lost its reader: $!")           unless defined $n;
+    fail(failed      => "$n of " . length($bytes) . ' bytes went') unless $n == length $bytes;
+    return $n;
+}
+
+sub await ($file) {
+    poll($patience, sub { -e $file }) or fail('no-answer' => 'the daemon did not answer in time');
+}
+
+# Runs $code with the last result out of the way, and puts back that, or what $code has left in its place.
+sub aside ($code) {
+    rename $result, "$home/result";
+    return ensure($code, sub { rename "$home/result", $result });
+}
+
+# True once the daemon tells us $value: then all that we asked before is done, and no answer to it will come.
+sub fenced ($value) {
+    ask("C set [ipsecfleet]:fence=$value force", 'C get [ipsecfleet]:fence');
+    await($result);
+    my $told = poll(within(1), sub { slurp($result) eq "$value\n" });
+    unlink $result;
+    return $told;
+}
+
+sub report () {
+    $last_report = undef;
+    my @pairs = locked(sub { aside(\&fenced_report) });
+    $last_report = {@pairs};
+    return @pairs;
+}
+
+sub fenced_report () {
+    my @mode = map { S_IMODE($_) } (stat "$home/result")[2] // ();
+    return ensure(
+        sub {
+            my @pairs = three_tries();
+            chmod $_, "$home/report" for @mode;
+            rename "$home/report", "$home/result";
+            return @pairs;
+        },
+        sub { unlink map { ("$home/$_", "$home/$_.again") } 'fence', map { $_->[0] } @ASKED }
+    );
+}
+
+sub three_tries () {
+    for my $try (1 .. 3) {
+        my @pairs = eval { answers("$nonce.$try") };
+        return @pairs unless $@;
+        die $@ if $try == 3 || !ref $@ || $@->{status} !~ /^(?:shifted|failed)\z/;
+        fenced("$nonce.$try.again");
+    }
+}
+
+# What a second writer sent may have the shape of what we asked, empty or a list, and be overtaken by our answer. So
+# all that is so short is asked twice, and must be the same.
+sub answers ($value) {
+    take(@ASKED);
+    my @twice = grep { $_->[0] ne 'report' || -z "$home/report" } @ASKED;
+    take(map { ["$_->[0].again", $_->[1]] } @twice);
+    take([fence => "C set [ipsecfleet]:fence=$value force", 'C get [ipsecfleet]:fence']);
+    poll(within(1), sub { -e $result || taken('fence') eq "$value\n" });
+    my ($report, @lists) = my @got = map { taken($_->[0]) } @ASKED;
+    my $ours = taken('fence') eq "$value\n" && $report =~ /^(?:\z|SA name: )/ && !grep { /^SA name: |\n./s } @lists;
+    fail(@SHIFTED) if !$ours || grep { taken($_->[0]) ne taken("$_->[0].again") } @twice;
+    fail(failed => 'an answer is cut off; is the file system full?') if grep { /[^\n]\z/ } @got;
+    return map { $ASKED[$_][0] => $got[$_] } keys @got;
+}
+
+# Each answer in a file of its own.
+sub take (@asked) {
+    for (@asked) {
+        my ($name, @lines) = @$_;
+        fail(@SHIFTED) if -e $result;
+        ask(@lines);
+        await($result);
+        rename $result, "$home/$name";
+    }
+}
+
+sub taken ($name) { return slurp("$home/$name") }
+
+# --- the daemon's state, by SIGUSR1 ---------------------------------------------------
+
+sub exchanges () {
+    return locked(sub { aside(\&state_report) });
+}
+
+sub exchanges_if_half_up () {
+    fail(skipped => 'nothing is half-up') unless $last_report && half_up(%$last_report);
+    return exchanges();
+}
+
+# An SA without a name, or a name on a list without an SA.
+sub half_up (%of) {
+    my %has = map { lc $_ => 1 } $of{report} =~ /^SA name: (.*) \(Phase /mg;
+    return $has{'<unnamed>'} || grep { !$has{ lc $_ } } map { split /[,\n]/ } @of{qw(connections passive held held-passive)};
+}
+
+sub state_report () {
+    my $file = "$place{run}/isakmpd.report";
+    my $pid  = monitor();
+    fail('no-daemon' => "the pid file is $pid") unless $pid =~ /^\d/;
+    fifo();
+    unlink $file;
+    return ensure(
+        sub {
+            kill USR1 => $pid or fail('no-daemon' => "pid $pid: $!");
+            await($file);
+            fenced("$nonce.s1") || fenced("$nonce.s2") || fenced("$nonce.s3") or fail(@SHIFTED);
+            my $in = opened($file) or fail('no-answer' => "$file: $!");
+            return allowed($in);
+        },
+        sub { unlink $file }
+    );
+}
+
+# The pid in the pid file; `none`; or `stale` if it is not isakmpd's monitor, which alone does not die of SIGUSR1.
+# After a title of its own making, ps(1) on OpenBSD shows a process's real name in brackets.
+sub monitor () {
+    my ($pid) = slurp("$place{run}/isakmpd.pid") =~ /^\s*([1-9]\d{0,8})\s*\z/ or return 'none';
+    my $title = command(5, 'ps', qw(-ww -o command= -p), $pid)->{out};
+    return $title =~ /^isakmpd: monitor \[priv\](?: \(isakmpd\))?\s*\z/ ? $pid : 'stale';
+}
+
+# The lines of a state report that may leave.
+sub allowed ($in) {
+    my ($config, $section, @kept);
+    while (defined(my $line = readline $in)) {
+        $section = undef, next unless $line =~ s/^\d{6}\.\d{6} Report> (.*)\n\z/$1/s;
+        if (!$config) {
+            $config = $line =~ /^conf_report: dumping running configuration\z/;
+            push @kept, state_line($line);
+        }
+        elsif ($line =~ /^(?:\[|\z)/) {
+            ($section) = $line =~ /^\[([ -\\^-~]+)\]\z/;
+            push @kept, $line if defined $section;
+        }
+        elsif (defined $section && length $line < $LINE_CUT) {
+            push @kept, config_line($line, $section);
+        }
+    }
+    return join '', map { "$_\n" } @kept;
+}
+
+sub state_line ($line) {
+    my $id = qr{[A-Za-z0-9.:/<>\@_\ -]{1,120}};
+    return exchange_line($1, $2) if $line =~ m{^(exchange_report: 0x$HEX (?:$NAME|<unnamed>)) (.*)\z}s;
+    return $line if $line =~ m{^exchange_report: (?:icookie $HEX rcookie $HEX|msgid $HEX(?: sa_list[ 0-9a-fx]*)?)\s*\z};
+    return $1    if $line =~ m{^(connection_report: passive connection $NAME(?: local_id: $id, remote_id: $id)?)};
+    return $line if $line =~ m{^connection_report: connection $NAME next check -?\d+ seconds\z};
+    return $line if $line =~ m{^timer_report: event exchange_free_aux\(0x$HEX\) scheduled in -?\d+ seconds\z};
+    return;
+}
+
+# The policy's name can be freed memory: it passes in the shape it must have, or as a question mark.
+sub exchange_line ($head, $rest) {
+    my ($policy) = $rest =~ /^(phase[12]-$NAME|Default-phase-\d-configuration|<no policy>)(?: |\z)/;
+    my ($tail)   = $rest =~ /.*( policy(?: (?:initiator|responder|phase|doi|exchange|step|\d{1,9})\b)*)/s;
+    return join '', $head, ' ', $policy // '?', $tail // '';
+}
+
+sub config_line ($line, $section) {
+    my $tags = qr{$BUILT|Address|Local-address|Connections|Passive-Connections|ID-type|Network|Netmask|Protocol|Port}i;
+    return $line if $line =~ /^(?:$tags)=\t[ -~]*\z/;
+    my $names = qr{=\t$NAME(?:,$NAME)*\z};
+    return $line if $section =~ /^Phase 1\z/i    && $line =~ /^(?:$ADDR|Default)$names/i;
+    return $line if $section =~ /^ipsecfleet\z/i && $line =~ /^(?:fence|Held-[A-Za-z-]+|peer-of-$ADDR)$names/i;
+    return;
+}
+
+# --- the other verbs ---------------------------------------------------------------
+
+sub host () {
+    my $fifo = eval { fifo(); 1 } ? 'fifo' : $@->{status};
+    my @mode = map { my @is = stat; @is ? sprintf '%04o', S_IMODE($is[2]) : '-' } "$place{run}/isakmpd.fifo", $result;
+    my @told = (time => time, release => join(' ', (uname())[0, 2]), uid => $>, fifo => $fifo);
+    push @told, 'fifo-mode' => $mode[0], 'result-mode' => $mode[1], pid => monitor(), version => $VERSION;
+    return join '', map { $_ % 2 ? "$told[$_]\n" : "$told[$_] " } keys @told;
+}
+
+sub carp () {
+    my $done = command(5, 'ifconfig', 'carp');
+    return $done->{out} unless $done->{exit};
+    return $done->{err} =~ /no such interface/i ? '' : failed($done);
+}
+
+sub keyless ($text) {
+    return join '', grep { !/\bkey_|\b(?:auth|enc)key\b/ } split /^/, $text;
+}
+
+# The names that a conf file makes. The macro `t = "secret"` is printed as such, hence the shape of a `t` line.
+sub conf ($file) {
+    return join '', grep { /^(?:t [^\s=]\S*|C rmv \[Phase 2\]:\S+)$/ } split /^/, ipsecctl(qw(-d -n -v -f), $file);
+}
+
+sub files () {
+    my $file = "$place{etc}/ipsec.conf";
+    my $in   = opened($file) or fail($! == ENOENT ? 'missing' : 'failed', "$file: $!");
+    my @told = file($file);
+    for (readline $in) {
+        my (undef, $path) = /^\s*include\s+(["'])([ -~]{1,1000}?)\1/ or next;
+        push @told, "include $path\n", file($path =~ m{^/} ? $path : "/$path");
+    }
+    return join '', @told;
+}
+
+sub file ($path) {
+    my @is = stat $path or return;
+    return sprintf "%04o %d %d %d %s\n", S_IMODE($is[2]), @is[4, 5, 7], $path;
+}
+
+# A change is told to the gateway's own log before it is made; that the log cannot be written does not stop it.
+sub change ($text, $make, @args) {
+    return locked(sub {
+        eval { command(3, 'logger', qw(-p daemon.notice -t ipsecfleet), "$who: $text") };
+        fate($@) if $@;
+        in_time();
+        return $make->(@args);
+    });
+}
+
+sub send_lines (@lines) {
+    fifo();
+    return change(join('; ', @lines), \&ask, @lines);
+}
+
+sub load (@args) {
+    my $done = change("ipsecctl @args", sub { command($end - now(), 'ipsecctl', @args) });
+    return 'done' unless $done->{exit};
+    my @words = grep { !/^ipsecctl: failed to delete rule \d+\z/ } split /\n/, $done->{err};
+    my $gone  = @words && !grep { !/^ipsecctl: PF_KEY failed: No such process\z/ } @words;
+    return $gone && $args[0] eq '-d' ? 'a flow was gone already' : failed($done);
+}
+
+$SIG{PIPE} = 'IGNORE';
+$SIG{$_} = sub { fail(gone => 'ended by a signal') } for qw(HUP INT TERM);
+$SIG{ALRM} = sub {
+    $SIG{ALRM} = 'DEFAULT';
+    alarm 5;
+    fail(timeout => 'the visit has used up its deadline');
+};
+umask 077;
+alarm 30;    # for the request to arrive
+eval { main(); 1 } or stop(ref $@ ? $@->{why} : harmless($@));
+
+__END__

@@ -1,0 +1,274 @@
+"""A visit: the request that the visit program reads, as bytes, and its answer, parsed. No I/O but the program's text.
+
+The remote command tells the addresses of the session before doas(1) drops them, and that line, seen alone, means that
+doas refused. Then it runs `visit.pl`, which is sent first (or is installed there, in restricted mode), then the request:
+
+    ipsecfleet 1 NONCE                  ipsecfleet 192.0.2.7 50022 198.51.100.11 22
+    run /var/run                        ipsecfleet 1 NONCE
+    etc /etc                            NONCE flows ok 118
+    bin                                 ...118 bytes...
+    who RUN USER@HOST                   NONCE done 1
+    deadline 20
+
+    flows
+    end
+
+A section is `NONCE NAME STATUS LENGTH`, LENGTH raw bytes and a newline; the last line counts the sections. Whatever a
+gateway wrote in between cannot end a section early, and without the last line the answer was cut off.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Protocol
+
+from ipsecfleet.errors import OperatorError, RefusedError
+from ipsecfleet.isakmpd import fifo
+from ipsecfleet.model.snapshot import Unknown
+
+PROTOCOL = "ipsecfleet 1"
+
+_REMOTE = "/bin/sh -c 'echo \"ipsecfleet $SSH_CONNECTION\"; exec {}'"
+_PROGRAMS = {
+    "doas": "doas -n /usr/bin/perl -T -",
+    "none": "/usr/bin/perl -T -",
+    "restricted": "doas -n /usr/local/libexec/ipsecfleet-visit",
+}
+
+_path = re.compile(r"(?!.*/\.\.(?:/|\Z))/[A-Za-z0-9._/-]{0,250}")
+_handshake = re.compile(rb"\nipsecfleet\b([^\n]*)\n")
+_nonce = re.compile(r"[0-9A-Fa-f]{16,32}")
+_who = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99}(?: [A-Za-z0-9._@-]{1,200})?")
+
+
+def remote_command(privilege: str) -> str:
+    """What sshd is asked to run, by the gateway's `privilege`: doas, none or restricted."""
+    if privilege not in _PROGRAMS:
+        raise OperatorError(f"{privilege!a} is no privilege", hint=f"one of {', '.join(_PROGRAMS)}")
+    return _REMOTE.format(_PROGRAMS[privilege])
+
+
+def program() -> bytes:
+    """The text of the visit program, sent before the request where it is not installed."""
+    return files("ipsecfleet.isakmpd").joinpath("visit.pl").read_bytes()
+
+
+class Verb(Protocol):
+    """One thing that a visit does."""
+
+    def lines(self) -> tuple[str, ...]:
+        """Its lines in the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The gateway itself: sections `host` and `carp`."""
+
+    def lines(self) -> tuple[str, ...]:
+        return ("host",)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The SAs and the lists of connections: `report`, `connections`, `passive`, `held`, `held-passive`, `held-peers`."""
+
+    def lines(self) -> tuple[str, ...]:
+        return ("report",)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanges:
+    """Running exchanges, keep-up list and sections; `only_if_needed`: when the report before leaves SAs unnamed."""
+
+    only_if_needed: bool = False
+
+    def lines(self) -> tuple[str, ...]:
+        return ("exchanges?" if self.only_if_needed else "exchanges",)
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """The kernel's flows: `flows`."""
+
+    def lines(self) -> tuple[str, ...]:
+        return ("flows",)
+
+
+@dataclass(frozen=True, slots=True)
+class Sad:
+    """The kernel's SAs: `sad`."""
+
+    def lines(self) -> tuple[str, ...]:
+        return ("sad",)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Owners and modes of ipsec.conf and of what it includes: `files`."""
+
+    def lines(self) -> tuple[str, ...]:
+        return ("files",)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfNames:
+    """The connections that a conf file names: `conf`."""
+
+    path: str
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"conf {_checked_path(self.path)}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write to the FIFO: `write`. Lines that are not ours, or more than one write takes, cannot be constructed."""
+
+    commands: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(fifo.pack(self.commands)) != 1:
+            raise RefusedError(f"{fifo.size(self.commands)} bytes are not one write to the FIFO", kind="bad-write")
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"write {len(self.commands)}", *self.commands)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """`ipsecctl -f PATH`: section `load`."""
+
+    path: str
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"load {_checked_path(self.path)}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Unload:
+    """`ipsecctl -d -f PATH`: section `unload`; a flow that is gone already is no failure."""
+
+    path: str
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"unload {_checked_path(self.path)}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """All that one visit is asked. `deadline` is in seconds; `who` is a run and an operator, for the gateway's log."""
+
+    nonce: str
+    verbs: Sequence[Verb]
+    run: str = "/var/run"
+    etc: str = "/etc"
+    bin: str = ""
+    who: str = ""
+    deadline: float = 20.0
+
+    def encode(self) -> bytes:
+        """The request as the program reads it; what it would call malformed is refused here already."""
+        _check(_nonce, self.nonce, "nonce")
+        if self.who:
+            _check(_who, self.who, "run and operator")
+        head = (
+            f"{PROTOCOL} {self.nonce}",
+            f"run {_checked_path(self.run)}",
+            f"etc {_checked_path(self.etc)}",
+            f"bin {_checked_path(self.bin)}" if self.bin else "bin",
+            f"who {self.who}".rstrip(),
+            f"deadline {self.deadline:.3f}",
+        )
+        verbs = (line for verb in self.verbs for line in verb.lines())
+        return "".join(f"{line}\n" for line in (*head, "", *verbs, "end")).encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section of an answer; when `status` is not ok, `body` says why in one line. Bytes of the gateway's making."""
+
+    name: str
+    status: str
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether the body is what was asked for."""
+        return self.status == "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a visit brought back.
+
+    `complete` is False when the answer was cut off; `handshake` is what sshd said of the session, `None` if not even
+    the remote command ran; `conf` holds the names of each conf file that was asked for; `unparsed` is the rest.
+    """
+
+    sections: tuple[Section, ...] = ()
+    complete: bool = False
+    handshake: str | None = None
+    unparsed: bytes = b""
+    conf: Mapping[str, bytes | Unknown] = field(default_factory=dict)
+
+    def last(self, name: str) -> Section | None:
+        """The last section of that name: of a part read twice the later reading."""
+        return next((s for s in reversed(self.sections) if s.name == name), None)
+
+
+def decode(stdout: bytes, nonce: str, verbs: Iterable[Verb] = ()) -> Answer:
+    """The answer to a request; `verbs` are the request's, to know which conf file a section is of. Total."""
+    handshake, noise, rest = _preamble(stdout, f"{PROTOCOL} {nonce}".encode())
+    sections, rest = _sections(rest, re.escape(nonce).encode())
+    done = re.match(rb"%b done (\d{1,9})\n" % re.escape(nonce).encode(), rest)
+    complete = done is not None and int(done[1]) == len(sections)
+    unparsed = noise + (rest[done.end() :] if done is not None and complete else rest)
+    return Answer(sections, complete, handshake, unparsed, _conf(sections, verbs))
+
+
+def _preamble(stdout: bytes, banner: bytes) -> tuple[str | None, bytes, bytes]:
+    """The handshake, what else stands before the program's first line, and what stands after it."""
+    head, found, rest = (b"\n" + stdout).partition(b"\n" + banner + b"\n")
+    head += found[:1]
+    shaken = _handshake.search(head)
+    if shaken is None:
+        return None, head[1:], rest
+    noise = head[: shaken.start() + 1] + head[shaken.end() :]
+    return shaken[1].decode("ascii", "backslashreplace").strip(), noise[1:], rest
+
+
+def _sections(rest: bytes, nonce: bytes) -> tuple[tuple[Section, ...], bytes]:
+    """The whole sections at the front, and what follows them."""
+    header = re.compile(rb"%b ([a-z-]{1,32}) ([a-z-]{1,32}) (\d{1,9})\n" % nonce)
+    sections: list[Section] = []
+    while (begun := header.match(rest)) is not None:
+        end = begun.end() + int(begun[3])
+        if rest[end : end + 1] != b"\n":
+            break
+        sections.append(Section(begun[1].decode(), begun[2].decode(), rest[begun.end() : end]))
+        rest = rest[end + 1 :]
+    return tuple(sections), rest
+
+
+def _conf(sections: Sequence[Section], verbs: Iterable[Verb]) -> Mapping[str, bytes | Unknown]:
+    """Each conf verb with its section, which stand in the same order."""
+    read = iter(s for s in sections if s.name == "conf")
+    return {verb.path: _body(next(read, None)) for verb in verbs if isinstance(verb, ConfNames)}
+
+
+def _body(section: Section | None) -> bytes | Unknown:
+    if section is None:
+        return Unknown("not read")
+    why = section.body.decode("utf-8", "replace").strip()
+    return section.body if section.ok else Unknown(f"{section.status}: {why}")
+
+
+def _checked_path(path: str) -> str:
+    return _check(_path, path, "plain absolute path")
+
+
+def _check(pattern: re.Pattern[str], text: str, what: str) -> str:
+    if pattern.fullmatch(text) is None:
+        raise RefusedError(f"{text!a} is no {what} for a visit", kind="bad-request", obj=ascii(text))
+    return text
