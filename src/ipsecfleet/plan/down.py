@@ -96,9 +96,14 @@ class _Job:
         self.options = options
         self.pairs = [(t, e) for t in chosen for e in self.reachable(t)]
         self.names = {(e.gateway, e.connection) for _, e in self.pairs}
+        self.chosen_ends = {_identity(e) for _, e in self.pairs}
 
     def reachable(self, tunnel: Tunnel) -> list[End]:
         return [e for e in tunnel.ends if e.state is not State.UNKNOWN and e.connection is not None]
+
+    def _others(self, gateway: str) -> list[tuple[Tunnel, End]]:
+        """The ends on a gateway that are not of this run."""
+        return [(t, e) for t, e in self.view.ends_on(gateway) if _identity(e) not in self.chosen_ends]
 
     def steps_of(self, tunnel: Tunnel, end: End) -> Iterable[Step]:
         """Hold and `t quick` (or the unloading of the file) at one end; a CARP backup is only held."""
@@ -179,9 +184,7 @@ class _Job:
 
     def needed_by_others(self, end: End) -> tuple[str, ...]:
         """Tunnels, not of this run, that use the phase 1 of this end: by peer, or by its name."""
-        others = (
-            (t, e) for t, e in self.view.ends_on(end.gateway) if (e.gateway, e.connection) not in self.names
-        )  # fmt: skip
+        others = self._others(end.gateway)
         same = ((t, e) for t, e in others if same_address(e.peer, end.peer) or (e.phase1 and e.phase1 == end.phase1))
         return tuple(t.name for t, e in same if e.live or e.listing in HELD_FORM or e.kept_up)
 
@@ -233,7 +236,7 @@ class _Job:
 
     def _shared(self, end: End, name: str) -> tuple[str, ...]:
         """Who else, outside the selection, has a live SA of that name on this gateway."""
-        holders = ((t, e) for t, e in self.view.ends_on(end.gateway) if (e.gateway, e.connection) not in self.names)
+        holders = self._others(end.gateway)
         bearing = ((t, e) for t, e in holders if any((sa.name or "").lower() == name.lower() for sa in e.live))
         return tuple(f"{t.name} with {e.peer}" for t, e in bearing)
 
@@ -249,7 +252,7 @@ class _Job:
         """Names of neighbours with the same local network, under which an active peer would come back."""
         if end.selectors is None or not self._peer_begins(end) or self._goes_whole(end):
             return ()
-        others = ((t, e) for t, e in self.view.ends_on(end.gateway) if (e.gateway, e.connection) not in self.names)
+        others = self._others(end.gateway)
         there = (e for _, e in others if e.selectors and e.selectors.local == end.selectors.local)
         return tuple(str(e.connection) for e in there if e.listing in HELD_FORM)
 
@@ -363,6 +366,11 @@ def conf_path(view: View, tunnel: Tunnel, end: End) -> str | None:
         return None
     mine = next((e for e in (spec.a, spec.b) if gateway in view.fleet.members(e)), None)
     return f"{gateway.conf_dir}/{mine.file or f'{tunnel.name}.conf'}" if mine is not None else None
+
+
+def _identity(end: End) -> tuple[object, ...]:
+    """What tells an end from every other: two may bear one name."""
+    return (end.gateway, end.connection, end.selectors, end.peer)
 
 
 def _target(tunnel: Tunnel, end: End) -> Target:

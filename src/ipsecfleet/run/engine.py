@@ -15,7 +15,7 @@ from ipsecfleet.isakmpd.steps import batches, command_of, lines_of
 from ipsecfleet.isakmpd.visit import Answer, Section
 from ipsecfleet.model.document import StepRow
 from ipsecfleet.model.plan import Plan, Step, Wave
-from ipsecfleet.model.snapshot import GatewaySnapshot
+from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
 from ipsecfleet.plan.judge import Patience, Verdict, Word, judge_down, judge_up
 from ipsecfleet.plan.view import View
 from ipsecfleet.run.clock import Clock
@@ -139,23 +139,26 @@ class Engine:
     def _verify(self, plan: Plan) -> tuple[Verdict, ...]:
         """Look until nothing is pending any more; what a verdict asks for again is done once."""
         changed = self.clock.elapsed()
-        repeated: set[tuple[str, str]] = set()
+        repeated: list[tuple[str, str]] = []
         self.clock.sleep(plan.settle_s)
+        self._look(plan)
+        suspects = _running(self.view.snapshot)
         while True:
-            self._look(plan)
             elapsed = self.clock.elapsed() - changed
-            patience = Patience(elapsed, self.waiting.negotiations, frozenset(repeated))
+            patience = Patience(elapsed, self.waiting.negotiations, suspects, tuple(repeated))
             verdicts = (judge_up if plan.verb == "up" else judge_down)(plan, self.view, patience)
             again = [v.again for v in verdicts if v.again is not None and v.target.tunnel not in self._broken]
             if again:
-                repeated |= {(s.gateway, str(s.connection)) for s in again}
+                repeated += [(s.gateway, str(s.connection)) for s in again]
                 self._wave(Wave(tuple(again)))
+                self._look(plan)
                 continue
             pending = [v for v in verdicts if v.word is Word.PENDING and v.target.tunnel not in self._broken]
             if not pending or (plan.verb == "up" and elapsed > self.waiting.up_s):
                 return tuple(_final(v) for v in verdicts)
             self.say(pending[0].text)
             self.clock.sleep(POLL_S if plan.verb == "up" else _pause(plan, elapsed))
+            self._look(plan)
 
     def _look(self, plan: Plan) -> None:
         names = dict.fromkeys(t.gateway for t in plan.targets)
@@ -190,6 +193,12 @@ def _hint(section: Section | None) -> str:
 
 def _proof(step: Step) -> str | None:
     return None if not step.proof else "a fresh look shows it"
+
+
+def _running(snapshot: Snapshot) -> frozenset[str]:
+    """The cookies of every phase 1 that is being negotiated."""
+    tables = (s.exchanges for s in snapshot.gateways.values() if not isinstance(s.exchanges, Unknown))
+    return frozenset(x.icookie for table in tables for x in table if x.phase == 1 and not x.finished)
 
 
 def _final(verdict: Verdict) -> Verdict:

@@ -34,13 +34,18 @@ Arrived = Callable[[str, GatewaySnapshot | GatewayError], None]
 
 @dataclass(slots=True)
 class Prober:
-    """Visits gateways over one transport; `who` stands in the gateway's own log beside every change."""
+    """Visits gateways over one transport; `who` stands in the gateway's own log beside every change.
+
+    `arrived` hears of every gateway as it answers; with `keep` the last answer of each stays in `answers`.
+    """
 
     transport: Transport
     who: str
     fanout: int = 32
     timeout: float | None = None
     arrived: Arrived = field(default=lambda _gateway, _seen: None)
+    keep: bool = False
+    answers: dict[str, Answer] = field(default_factory=dict)
 
     def look(
         self,
@@ -89,6 +94,8 @@ class Prober:
         answer = visit.decode(outcome.stdout, request.nonce, verbs)
         if not answer.complete:
             raise _incomplete(gateway, answer, outcome)
+        if self.keep:
+            self.answers[gateway.name] = answer
         return answer
 
 

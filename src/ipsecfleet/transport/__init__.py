@@ -1,0 +1,8 @@
+"""The way to the gateways: one contract, SSH behind it, and a fake. Importing this loads neither fabric nor paramiko."""
+
+from ipsecfleet.transport.contract import Outcome, Transport
+from ipsecfleet.transport.fake import FakeTransport, Visit
+from ipsecfleet.transport.known_hosts import HostKey, add_host, replace_host
+from ipsecfleet.transport.ssh import SshTransport
+
+__all__ = ["FakeTransport", "HostKey", "Outcome", "SshTransport", "Transport", "Visit", "add_host", "replace_host"]

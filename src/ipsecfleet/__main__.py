@@ -1,0 +1,5 @@
+"""`python -m ipsecfleet`."""
+
+from ipsecfleet.cli import main
+
+main()

@@ -1,0 +1,153 @@
+"""The application: its verbs, and what happens around each of them."""
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from ipsecfleet import __version__
+from ipsecfleet.cli.options import Globals, Selecting, parameters, with_options
+from ipsecfleet.cli.session import Session, bug, failed, interrupted
+from ipsecfleet.errors import Exit, IpsecfleetError, OperatorError
+from ipsecfleet.model.document import Document
+
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+UsageError = typer.BadParameter.__base__
+
+Command = Callable[..., Document | None]
+
+
+def group(name: str | None, text: str, **settings: Any) -> typer.Typer:
+    """A typer application as all of ours are: no rich, no completion, no pretty tracebacks."""
+    return typer.Typer(
+        name=name,
+        help=text,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        context_settings=SETTINGS,
+        **settings,
+    )
+
+
+app = group("ipsecfleet", "See, tear down, bring up and prove single IPsec tunnels on a fleet of isakmpd gateways.")
+
+
+class Ended(Exception):  # noqa: N818  the end of a command is no error
+    """A command is over; `code` is its exit code."""
+
+    def __init__(self, code: Exit) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def verb(into: typer.Typer, name: str, *, selects: bool = False) -> Callable[[Command], Command]:
+    """Register a command; it gets a Session first, and with `selects` the selecting options as one value."""
+
+    def register(function: Command) -> Command:
+        holders = (Selecting, Globals) if selects else (Globals,)
+
+        def call(ctx: typer.Context, **words: Any) -> None:
+            own = {p.name: words.pop(p.name) for p in parameters(Globals)}
+            options = Globals(**own).over(ctx.find_object(Globals) or Globals())
+            if selects:
+                words["selecting"] = Selecting(**{p.name: words.pop(p.name) for p in parameters(Selecting)})
+            raise Ended(_perform(function, options, _path(ctx), words))
+
+        into.command(name)(with_options(function, call, *holders))
+        return function
+
+    return register
+
+
+def _path(ctx: typer.Context) -> str:
+    return ctx.command_path.partition(" ")[2]
+
+
+def _perform(function: Command, options: Globals, command: str, words: dict[str, Any]) -> Exit:
+    """Run a command; whatever happens, one document is emitted."""
+    fallback = Globals(output=options.output if options.output in {"plain", "json"} else None)
+    session = Session(fallback, command)
+    try:
+        session = Session(options, command)
+        document = function(session, **words)
+    except IpsecfleetError as error:
+        document = failed(command, error)
+    except KeyboardInterrupt:
+        document = interrupted(command)
+    except Exception as error:  # noqa: BLE001  a bug of ours ends here, told by its own exit code
+        document = bug(command, error)
+    return Exit.OK if document is None else session.emit(document)
+
+
+def _version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"ipsecfleet {__version__}\n")
+        raise Ended(Exit.OK)
+
+
+def _root(ctx: typer.Context, **words: Any) -> None:
+    words.pop("version")
+    ctx.obj = Globals(**words)
+
+
+def _options(
+    _session: object,
+    version: Annotated[
+        bool, typer.Option("-V", "--version", is_eager=True, callback=_version, help="Say which.")
+    ] = False,
+) -> None:
+    """See, tear down, bring up and prove single IPsec tunnels on a fleet of isakmpd gateways."""
+
+
+app.callback()(with_options(_options, _root, Globals))
+
+
+def run(words: Sequence[str]) -> int:
+    """Parse the words and do what they say; the exit code."""
+    from ipsecfleet.cli import change, read, setup  # noqa: F401  they register their verbs
+
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app(args=list(words), prog_name="ipsecfleet", standalone_mode=False)
+    except Ended as end:
+        return _flushed(end.code)
+    except UsageError as error:  # type: ignore[misc]
+        return _usage(words, error)
+    except (typer.Abort, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    except SystemExit as error:
+        return int(error.code or 0)
+    return Exit.OK
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(Exit.TERMINATED)
+
+
+def _flushed(code: Exit) -> int:
+    """The exit code, once all is written; a reader that went away is no failure of ours."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stderr.close()
+    return code
+
+
+def _usage(words: Sequence[str], error: Any) -> int:
+    """What the parser refused, in the format that was asked for."""
+    context = getattr(error, "ctx", None)
+    command = _path(context) if context is not None else ""
+    hint = f"see ipsecfleet {command} --help".replace("  ", " ")
+    said = OperatorError(error.format_message().rstrip(".").lower(), kind="usage", obj=command, hint=hint)
+    return Session(Globals(output="json" if _wants_json(words) else None), command).emit(failed(command, said))
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    joined = [*pairwise(words)]
+    return ("-o", "json") in joined or ("--output", "json") in joined or bool({"-ojson", "--output=json"} & {*words})

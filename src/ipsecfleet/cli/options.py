@@ -1,0 +1,150 @@
+"""The options that every verb has, and the decorator that gives them to it.
+
+A global option is accepted before and after the verb: the application's callback has the same options as each verb, and
+what stands after the verb wins. `verb` joins a command's own parameters with them, and hands the command a Session.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from ipsecfleet.errors import OperatorError
+from ipsecfleet.inventory.values import parse_duration
+from ipsecfleet.inventory.words import Selection
+
+FORMATS = ("table", "plain", "json")
+COLORS = ("auto", "always", "never")
+
+FORCES = ("tunnels-down", "gateways-touched", "shared-name", "carp-backup", "own-session", "other-end", "wakes-others")
+"""The refusals that `--force NAME` lifts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The global options as typed; None where one was not given."""
+
+    inventory: Annotated[
+        Path | None, typer.Option("-i", "--inventory", metavar="PATH", help="Inventory file or folder.")
+    ] = None
+    fanout: Annotated[int | None, typer.Option("-f", "--fanout", metavar="N", min=1, help="Gateways at once (32).")] = (
+        None
+    )
+    connect_timeout: Annotated[
+        str | None, typer.Option("--connect-timeout", metavar="TIME", help="For each phase of connecting (5s).")
+    ] = None
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="TIME", help="For one visit of a gateway (30s).")
+    ] = None
+    max_failures: Annotated[
+        int | None, typer.Option("--max-failures", metavar="N", min=0, help="Start nothing new after more than N (2).")
+    ] = None
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FORMAT", help="table, plain or json (table).")
+    ] = None
+    quiet: Annotated[bool | None, typer.Option("-q", "--quiet", help="No progress, no warnings.")] = None
+    verbose: Annotated[bool | None, typer.Option("-v", "--verbose", help="Say each step.")] = None
+    color: Annotated[
+        str | None, typer.Option("--color", metavar="WHEN", help="auto, always or never; NO_COLOR is heeded.")
+    ] = None
+    dry_run: Annotated[
+        bool | None, typer.Option("-n", "--dry-run", help="Show the plan and its exact lines; send nothing.")
+    ] = None
+    yes: Annotated[bool | None, typer.Option("-y", "--yes", help="Do not ask.")] = None
+    force: Annotated[
+        list[str] | None, typer.Option("--force", metavar="NAME", help="Lift one refusal for this run.")
+    ] = None
+
+    def over(self, other: "Globals") -> "Globals":
+        """These options, and `other`'s where these say nothing."""
+        mine = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Globals(**{n: getattr(other, n) if v is None or v == [] else v for n, v in mine.items()})
+
+    def checked(self) -> "Globals":
+        """The same, or OperatorError for a word that no option knows."""
+        for option, value, words in (("--output", self.output, FORMATS), ("--color", self.color, COLORS)):
+            if value is not None and value not in words:
+                raise OperatorError(f"{option} {value!r} is none of {', '.join(words)}", kind="usage", obj=option)
+        for name in self.force or ():
+            if name not in FORCES:
+                text = f"--force {name!r} is none of {', '.join(FORCES)}"
+                raise OperatorError(text, kind="usage", obj="--force")
+        return self
+
+
+Peers = Annotated[list[str] | None, typer.Option("-p", "--peer", metavar="ADDR", help="The other end's IKE address.")]
+Tunnels = Annotated[
+    list[str] | None, typer.Option("-t", "--tunnel", metavar="NAME", help="Inventory name, or exact connection name.")
+]
+Gateways = Annotated[
+    list[str] | None, typer.Option("-g", "--gateway", metavar="NAME", help="Gateway, or user@host[:port].")
+]
+Groups = Annotated[list[str] | None, typer.Option("-G", "--group", metavar="NAME", help="All gateways of a group.")]
+Every = Annotated[bool, typer.Option("-A", "--all-gateways", help="All gateways of the inventory.")]
+Excluded = Annotated[
+    list[str] | None, typer.Option("-x", "--exclude", metavar="NAME", help="Not this gateway, group or tunnel.")
+]
+States = Annotated[list[str] | None, typer.Option("--state", metavar="STATE", help="Only tunnels in this state.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Selecting:
+    """The selecting options as typed."""
+
+    peer: Peers = None
+    tunnel: Tunnels = None
+    gateway: Gateways = None
+    group: Groups = None
+    all_gateways: Every = False
+    exclude: Excluded = None
+    state: States = None
+
+    def selection(self) -> Selection:
+        """What they mean."""
+        return Selection.of(
+            peers=self.peer or (),
+            tunnels=self.tunnel or (),
+            gateways=self.gateway or (),
+            groups=self.group or (),
+            all_gateways=self.all_gateways,
+            exclude=self.exclude or (),
+            state=self.state or (),
+        )
+
+
+def seconds(text: str | None, default: float | None, option: str) -> float | None:
+    """A duration option in seconds."""
+    if text is None:
+        return default
+    try:
+        return parse_duration(text)
+    except (OperatorError, ValueError) as error:
+        hint = "durations are 90, 90s, 5m or 8h"
+        raise OperatorError(f"{option}: {error}", kind="usage", obj=option, hint=hint) from None
+
+
+def parameters(holder: type) -> list[inspect.Parameter]:
+    """The fields of an options class as parameters of a command."""
+    hints = get_type_hints(holder, include_extras=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return [inspect.Parameter(f.name, keyword, default=f.default, annotation=hints[f.name]) for f in fields(holder)]
+
+
+def with_options(function: Callable[..., Any], call: Callable[..., None], *holders: type) -> Callable[..., None]:
+    """`call` under the signature of `function` (its first parameter left out) and the options of `holders`."""
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.annotation not in holders]
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    joined = [context, *own, *(p for holder in holders for p in parameters(holder))]
+
+    def command(*args: Any, **kwargs: Any) -> None:
+        call(*args, **kwargs)
+
+    command.__name__ = function.__name__
+    command.__doc__ = function.__doc__
+    command.__signature__ = inspect.Signature(joined)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in joined}
+    return command

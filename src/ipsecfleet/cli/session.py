@@ -1,0 +1,247 @@
+"""One call of the program: its options, what it needs of the machine it runs on, and how it ends.
+
+Data goes to stdout, talk to stderr. What needs SSH is imported when it is first used, so that `--help`, `names` and
+`lines --from-file` start at once.
+"""
+
+import getpass
+import os
+import secrets
+import shutil
+import socket
+import sys
+import time
+import traceback
+from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ipsecfleet.cli.inventories import load_fleet
+from ipsecfleet.cli.options import Globals, seconds
+from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, OperatorError
+from ipsecfleet.isakmpd.steps import lines_of
+from ipsecfleet.model.document import Document
+from ipsecfleet.model.fleet import Fleet
+from ipsecfleet.model.plan import Plan
+from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot
+from ipsecfleet.render import RENDERERS, Look, dry_run_text, errors_text, plan_text, results_text, visible
+
+if TYPE_CHECKING:
+    from ipsecfleet.run.clock import RealClock
+    from ipsecfleet.run.probe import Prober
+
+RESULTS = {
+    Exit.OK: "ok",
+    Exit.FAILED: "failed",
+    Exit.USAGE: "usage",
+    Exit.UNREACHABLE: "unreachable",
+    Exit.REFUSED: "refused",
+    Exit.NOTHING: "nothing",
+    Exit.FINDINGS: "findings",
+    Exit.BUG: "bug",
+    Exit.INTERRUPTED: "interrupted",
+    Exit.TERMINATED: "interrupted",
+}
+
+
+class Session:
+    """What a command works with; made anew for each."""
+
+    def __init__(self, options: Globals, command: str) -> None:
+        self.options = options.checked()
+        self.command = command
+        self.moment = time.time()
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        fleet = load_fleet(self.options.inventory)
+        if self.options.max_failures is None:
+            return fleet
+        return replace(fleet, limits=replace(fleet.limits, max_failures=self.options.max_failures))
+
+    @cached_property
+    def prober(self) -> "Prober":
+        from ipsecfleet.run.probe import Prober
+        from ipsecfleet.transport import SshTransport
+
+        connect = seconds(self.options.connect_timeout, None, "--connect-timeout")
+        return Prober(
+            SshTransport(connect_timeout=connect),
+            who=f"{self.run_id} {_operator()}",
+            fanout=self.options.fanout or 32,
+            timeout=seconds(self.options.timeout, None, "--timeout"),
+            arrived=Progress(enabled=self.talks and sys.stderr.isatty()).arrived,
+        )
+
+    @cached_property
+    def clock(self) -> "RealClock":
+        from ipsecfleet.run.clock import RealClock
+
+        return RealClock(self.fleet.time_scale)
+
+    @cached_property
+    def run_id(self) -> str:
+        from ipsecfleet.run.clock import run_id
+
+        return run_id(self.moment, secrets.token_hex(2))
+
+    @property
+    def talks(self) -> bool:
+        return not self.options.quiet
+
+    @property
+    def forced(self) -> frozenset[str]:
+        return frozenset(self.options.force or ())
+
+    @property
+    def asks(self) -> bool:
+        """Whether somebody can be asked."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def require_consent(self) -> None:
+        """Before anything is contacted: a changing verb needs a terminal, --yes or --dry-run."""
+        if not (self.options.yes or self.options.dry_run or self.asks):
+            raise OperatorError(
+                f"{self.command} asks before it changes something, and there is no terminal to ask on",
+                kind="usage",
+                obj=self.command,
+                hint="give --yes, or --dry-run to see the plan",
+            )
+
+    def ask(self, plan: Plan) -> bool:
+        """Show a plan and have it confirmed on stderr."""
+        if self.options.yes:
+            return True
+        sys.stderr.write(plan_text(plan, lines_of, width()))
+        sys.stderr.write("Do it? [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def say(self, line: str) -> None:
+        """A line of talk, when it was asked for."""
+        if self.options.verbose and self.talks:
+            sys.stderr.write(f"{visible(line)}\n")
+
+    def count_down(self, line: str) -> None:
+        """What a run waits for, on a terminal always, elsewhere with -v."""
+        if self.talks and (self.options.verbose or sys.stderr.isatty()):
+            sys.stderr.write(f"{visible(line)}\n")
+
+    def read_snapshot(self, path: Path | None) -> Snapshot | None:
+        from ipsecfleet.isakmpd.saved import decode
+
+        return None if path is None else decode(read_text(path), str(path))
+
+    def emit(self, document: Document) -> Exit:
+        """Everything a command has to say, in its format; the exit code."""
+        form = self.options.output or "table"
+        look = Look(width(), _zone(), color=_colors(self.options.color or "auto"))
+        if form != "table":
+            sys.stdout.write(RENDERERS[form](document, look))
+            if form == "plain" and self.talks:
+                sys.stderr.write(errors_text(document.errors, look.width))
+            return document.exit_code
+        if document.plan is not None and (self.options.dry_run or document.exit_code is Exit.REFUSED):
+            fifos = {g.name: f"{g.paths.run}/isakmpd.fifo" for g in self.fleet.gateways}
+            sys.stdout.write(dry_run_text(document.plan, lines_of, look.width, fifos))
+        elif document.results:
+            sys.stdout.write(results_text(document, look))
+        else:
+            sys.stdout.write(RENDERERS[form](document, look))
+        sys.stdout.flush()
+        shown = document.plan.refusals if document.plan is not None else ()
+        left = tuple(e for e in document.errors if e not in shown)
+        if self.talks:
+            sys.stderr.write(errors_text(document.warnings, look.width, word="warning"))
+        sys.stderr.write(errors_text(left, look.width))
+        return document.exit_code
+
+
+def failed(command: str, error: IpsecfleetError) -> Document:
+    """A command that ended before it had anything else to say."""
+    return Document(command, error.exit_code, RESULTS[error.exit_code], errors=(error,))
+
+
+def interrupted(command: str) -> Document:
+    """A command that ^C ended."""
+    error = IpsecfleetError("interrupted; see what there is: ipsecfleet show tunnels", kind="interrupted", obj=command)
+    return Document(command, Exit.INTERRUPTED, "interrupted", errors=(error,))
+
+
+def bug(command: str, error: Exception) -> Document:
+    """A mistake of ours: its traceback goes to a file of the operator's, nothing of it to the terminal."""
+    folder = state_dir() / "bugs"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}.txt"
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.writelines(traceback.format_exception(error))
+    said = IpsecfleetError(
+        f"a mistake in ipsecfleet itself: {type(error).__name__}", kind="bug", obj=command, hint=f"report {path}"
+    )
+    return Document(command, Exit.BUG, "bug", errors=(said,))
+
+
+def state_dir() -> Path:
+    """Where runs and bugs are kept."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "ipsecfleet"
+
+
+def read_text(path: Path) -> str:
+    """A file the operator named, any bytes."""
+    return read_bytes(path).decode("utf-8", "surrogateescape")
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file the operator named, or stdin for `-`."""
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise OperatorError(f"cannot read {path}: {error.strerror}", kind="file", obj=str(path)) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """A file the operator named, readable by nobody else."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise OperatorError(f"cannot write {path}: {error.strerror}", kind="file", obj=str(path)) from None
+
+
+class Progress:
+    """One line on a terminal that counts gateways as they answer."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        self.enabled = enabled
+        self.answered = 0
+        self.failed = 0
+
+    def arrived(self, _gateway: str, seen: GatewaySnapshot | GatewayError) -> None:
+        self.answered += 1
+        self.failed += isinstance(seen, GatewayError)
+        if self.enabled:
+            sys.stderr.write(f"\r\x1b[K{self.answered} answered, {self.failed} failed\r\x1b[K")
+            sys.stderr.flush()
+
+
+def width() -> int:
+    """Columns to write in: the terminal's, 80 in a pipe; never fewer than 40."""
+    return max(40, shutil.get_terminal_size((80, 24)).columns) if sys.stdout.isatty() else 80
+
+
+def _zone() -> tzinfo:
+    return datetime.now().astimezone().tzinfo or UTC
+
+
+def _colors(when: str) -> bool:
+    if when == "auto":
+        return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return when == "always"
+
+
+def _operator() -> str:
+    """Who runs this, for the gateway's own log; only what may stand there."""
+    text = f"{getpass.getuser()}@{socket.gethostname()}"
+    return "".join(c if (c.isalnum() and c.isascii()) or c in "._@-" else "-" for c in text)[:64]

@@ -1,0 +1,146 @@
+"""Verbs that set things up: inventory, trust, lab."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ipsecfleet.cli.app import app, group, verb
+from ipsecfleet.cli.inventories import find
+from ipsecfleet.cli.options import seconds
+from ipsecfleet.cli.session import Session
+from ipsecfleet.errors import OperatorError
+from ipsecfleet.inventory.select import resolve_gateways
+from ipsecfleet.inventory.words import Selection
+from ipsecfleet.model.document import Document, Finding, GatewayName
+from ipsecfleet.render import visible
+
+if TYPE_CHECKING:
+    from ipsecfleet.lab import LabInfo
+    from ipsecfleet.transport.trust import ShownKeys
+
+inventory_app = group("inventory", "Check the inventory, or list what is in it.")
+lab_app = group("lab", "Simulated gateways on loopback: real SSH, a real FIFO, a faithful isakmpd.")
+app.add_typer(inventory_app)
+app.add_typer(lab_app)
+
+Dir = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where the lab lives.")]
+LAB = Path("lab")
+
+
+@verb(inventory_app, "check")
+def inventory_check(session: Session) -> Document:
+    """Validate the inventory whole; all errors at once."""
+    path = find(session.options.inventory)
+    if path is None:
+        raise OperatorError("there is no inventory to check", kind="inventory", hint="name one by -i")
+    fleet = session.fleet
+    text = f"{len(fleet.gateways)} gateways and {len(fleet.tunnels)} tunnels, no error"
+    return Document("inventory check", findings=(Finding(None, "info", str(path), text),))
+
+
+@verb(inventory_app, "list")
+def inventory_list(session: Session) -> Document:
+    """List the gateways of the inventory."""
+    rows = tuple(
+        GatewayName(g.name, g.address, g.groups, g.carp.group if g.carp else None) for g in session.fleet.gateways
+    )
+    return Document("inventory list", inventory=rows)
+
+
+@verb(app, "trust")
+def trust(
+    session: Session,
+    gateways: Annotated[list[str], typer.Argument(metavar="GATEWAY...", help="Gateway, or user@host[:port].")],
+    fingerprint: Annotated[
+        list[str] | None, typer.Option("--fingerprint", metavar="SHA256:...", help="Accept this key without asking.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Also where another key is known.")] = False,
+) -> Document:
+    """Show the host keys of gateways, ask, and write them into known_hosts."""
+    from ipsecfleet.run.trusting import Trust
+
+    if not (fingerprint or session.options.yes or session.asks):
+        hint = "give --fingerprint SHA256:..., as ssh-keygen -lf prints it on the gateway"
+        raise OperatorError("trust asks, and there is no terminal to ask on", kind="usage", obj="trust", hint=hint)
+    if session.options.yes and not fingerprint:
+        hint = "give --fingerprint SHA256:..., which somebody read on the gateway"
+        raise OperatorError("trust takes no --yes: a key is accepted by its fingerprint", kind="usage", hint=hint)
+    chosen = resolve_gateways(session.fleet, Selection.of(gateways=gateways), default_all=False)
+    timeout = seconds(session.options.connect_timeout, None, "--connect-timeout")
+    job = Trust(frozenset(fingerprint or ()), replace, _ask_about, timeout)
+    return job.all(chosen, session.options.fanout or 32)
+
+
+def _ask_about(gateway: str, shown: "ShownKeys") -> bool:
+    sys.stderr.write(f"{visible(gateway)} shows\n")
+    for key in shown.keys:
+        sys.stderr.write(f"  {visible(str(key))}\n")
+    sys.stderr.write("Is that the fingerprint that ssh-keygen -l prints there? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+@verb(lab_app, "up")
+def lab_up(
+    _session: Session,
+    gateways: Annotated[int, typer.Option("--gateways", metavar="N", min=3, help="How many.")] = 6,
+    speed: Annotated[float, typer.Option("--speed", metavar="K", min=0.1, help="Time runs K times faster.")] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="What chance draws from.")] = 0,
+    directory: Dir = LAB,
+) -> Document:
+    """Start a lab; returns when all its gateways answer."""
+    from ipsecfleet import lab
+
+    return _told("lab up", lab.up(directory, gateways=gateways, speed=speed, seed=seed))
+
+
+@verb(lab_app, "down")
+def lab_down(_session: Session, directory: Dir = LAB) -> Document:
+    """End a lab."""
+    from ipsecfleet import lab
+
+    return _told("lab down", lab.down(directory))
+
+
+@verb(lab_app, "status")
+def lab_status(_session: Session, directory: Dir = LAB) -> Document:
+    """Say what a lab is at."""
+    from ipsecfleet import lab
+
+    return _told("lab status", lab.status(directory))
+
+
+@verb(lab_app, "fault")
+def lab_fault(
+    _session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME|off", help="A fault of the lab; off ends them.")],
+    gateway: Annotated[str | None, typer.Option("-g", "--gateway", metavar="NAME", help="Only there.")] = None,
+    directory: Dir = LAB,
+) -> Document:
+    """Switch a fault on, or all off."""
+    from ipsecfleet import lab
+
+    return _told("lab fault", lab.fault(directory, name, gateway))
+
+
+@verb(lab_app, "advance")
+def lab_advance(
+    _session: Session, time: Annotated[str, typer.Argument(metavar="TIME", help="Such as 600s.")], directory: Dir = LAB
+) -> Document:
+    """Move a lab's time forward."""
+    from ipsecfleet import lab
+
+    return _told("lab advance", lab.advance(directory, seconds(time, 0.0, "TIME") or 0.0))
+
+
+def _told(command: str, info: "LabInfo") -> Document:
+    """A lab's state as findings: what it is at, and the inventory to use."""
+    found = [
+        Finding(None, "info", "lab", f"{info.state}, {len(info.ports)} gateways, time {info.speed:g} times as fast")
+    ]
+    found += [Finding(None, "info", "fault", name) for name in info.faults]
+    if info.state == "running":
+        found.append(Finding(None, "info", "inventory", f"-i {info.inventory}"))
+    return Document(command, findings=tuple(found))

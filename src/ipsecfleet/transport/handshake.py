@@ -1,0 +1,86 @@
+"""One SSH handshake: what is offered, whether the host key is the one we know, and how far it came.
+
+paramiko's `SSHClient.connect` is one call for four phases and takes three hooks: a transport factory, a policy for
+host keys and an authentication strategy. A `Handshake` is the first two and so sees each phase begin. The client is
+given no host keys of its own, therefore the policy judges every key, before a byte of authentication is sent.
+
+The order is the server's banner, key exchange, host key, authentication (RFC 4253, RFC 4252). Host key algorithms
+are limited to the types known for the host, as ssh(1) does; else a server with a new key of another type would look
+like a changed one. AES-GCM goes first: paramiko's own order has the ciphers that cost most Python first.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import paramiko
+from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey
+from paramiko.packet import Packetizer
+
+from ipsecfleet.transport.known_hosts import HostKey
+
+_ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
+_PREAMBLE_LIMIT = 200
+
+
+class Handshake(paramiko.MissingHostKeyPolicy):
+    """`judge` raises for a host key that is not to be trusted; `key_types` limits what the server may show."""
+
+    def __init__(self, judge: Callable[[HostKey], None], key_types: tuple[str, ...] = ()) -> None:
+        self._judge = judge
+        self._key_types = key_types
+        self.transport: paramiko.Transport | None = None
+
+    def start(self, sock: Any, **options: Any) -> paramiko.Transport:
+        """The transport factory."""
+        self.transport = paramiko.Transport(sock, packetizer_class=_Listener, **options)
+        offered = self.transport.get_security_options()
+        offered.ciphers = sorted(offered.ciphers, key=lambda cipher: "-gcm" not in cipher)
+        wanted = [name for kind in self._key_types for name in _ALGORITHMS.get(kind, (kind,))]
+        offered.key_types = [name for name in offered.key_types if name in wanted] or offered.key_types
+        return self.transport
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002  the hook's signature
+        """The policy for host keys."""
+        self._judge(HostKey.from_blob(key.asbytes()))
+
+    @property
+    def phase(self) -> str:
+        """The phase that is under way."""
+        if self.transport is None:
+            return "tcp"
+        if not self.transport.remote_version:
+            return "banner"
+        return "auth" if self.transport.initial_kex_done else "kex"
+
+    @property
+    def alive(self) -> bool:
+        """Whether the other side is still there, so that a failure is a silence."""
+        return self.transport is not None and self.transport.is_active()
+
+    @property
+    def preamble(self) -> str:
+        """What the server said instead of a banner, as far as it is text."""
+        heard = getattr(self.transport.packetizer, "heard", "") if self.transport is not None else ""
+        return str(heard)[:_PREAMBLE_LIMIT]
+
+
+class _Listener(Packetizer):
+    """Keeps the last line before the banner: sshd says there why it hangs up."""
+
+    heard = ""
+
+    def readline(self, timeout: float) -> str:
+        self.heard = super().readline(timeout)
+        return self.heard
+
+
+class OneKey(AuthStrategy):
+    """Offers one key, once."""
+
+    def __init__(self, user: str, key: paramiko.PKey) -> None:
+        super().__init__(ssh_config=paramiko.SSHConfig())
+        self._source = InMemoryPrivateKey(user, key)
+
+    def get_sources(self) -> Iterator[AuthSource]:
+        """The one source."""
+        yield self._source

@@ -1,0 +1,218 @@
+"""A fleet in memory: simulated daemons on a virtual clock behind a transport that answers visits as the program does.
+
+The whole path from the engine down to the daemon runs without a process, a socket or a second of real time. The real
+visit program and real SSH are held to the same scenarios by the tests marked `lab` and `openssh`.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from threading import RLock
+
+from ipsecfleet.inventory.words import Selection
+from ipsecfleet.lab.daemon import Daemon, World, show_flows, show_sas
+from ipsecfleet.lab.ipsecctl import ipsecctl
+from ipsecfleet.model.document import Document
+from ipsecfleet.model.fleet import Fleet, Gateway, Limit, Limits, TunnelEnd, TunnelSpec
+from ipsecfleet.model.tunnel import Tunnel
+from ipsecfleet.plan.down import DownOptions
+from ipsecfleet.plan.up import UpOptions
+from ipsecfleet.plan.view import View
+from ipsecfleet.run import changes
+from ipsecfleet.run.changes import Run
+from ipsecfleet.run.probe import Prober
+from ipsecfleet.transport import FakeTransport, Outcome, Visit
+
+PSK = "test-psk-never-to-be-seen"
+LISTS = {
+    "connections": "[Phase 2]:Connections",
+    "passive": "[Phase 2]:Passive-Connections",
+    "held": "[ipsecfleet]:Held-Connections",
+    "held-passive": "[ipsecfleet]:Held-Passive-Connections",
+    "held-peers": "[ipsecfleet]:Held-Peers",
+}
+ROOMY = Limits(Limit(100, percent=True), Limit(100, percent=True))
+
+
+class SimClock:
+    """The world's own time; sleeping lets it pass."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def now(self) -> float:
+        return self._world.now
+
+    def elapsed(self) -> float:
+        return self._world.now
+
+    def sleep(self, seconds: float) -> None:
+        self._world.advance(self._world.now + max(0.0, seconds))
+
+
+@dataclass
+class SimFleet:
+    """Machines, tunnels and what the inventory knows of them."""
+
+    world: World = field(default_factory=lambda: World(seed=7, start=1_795_000_000.0))
+    gateways: list[Gateway] = field(default_factory=list)
+    specs: list[TunnelSpec] = field(default_factory=list)
+    limits: Limits = ROOMY
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    carp: dict[str, str] = field(default_factory=dict)
+    ssh: dict[str, str] = field(default_factory=dict)
+    dead: dict[str, Exception] = field(default_factory=dict)
+    sent: dict[str, list[str]] = field(default_factory=dict)
+    lock: RLock = field(default_factory=RLock)
+
+    def gateway(self, name: str, address: str, **more: object) -> Daemon:
+        """A machine of ours."""
+        self.gateways.append(Gateway(name, "192.0.2.1", ike=(address,), **more))
+        return self.world.gateway(name, [address])
+
+    def peer(self, address: str) -> Daemon:
+        """A machine of somebody else."""
+        return self.world.gateway(f"peer {address}", [address])
+
+    def rule(self, machine: str, mode: str, here: str, there: str, peer: str, file: str = "") -> None:
+        """Load one ike rule on a machine, as ipsecctl -f does, and keep it as a conf file."""
+        text = f'ike {mode} esp from {here} to {there} peer {peer} quick group none psk "{PSK}"\n'
+        path = f"/etc/IPsec/{file or f'{peer}-{len(self.files.get(machine, {}))}'}.conf"
+        self.files.setdefault(machine, {})[path] = text
+        self.ipsecctl(machine, "-f", path)
+
+    def tunnel(self, name: str, a: tuple[str, str], b: tuple[str, str]) -> None:
+        """Tell the inventory of a tunnel: (gateway or peer address, network) at each end."""
+        self.specs.append(TunnelSpec(name, self._end(*a), self._end(*b)))
+
+    def _end(self, where: str, network: str) -> TunnelEnd:
+        ours = any(g.name == where for g in self.gateways)
+        networks = (ip_network(network),)
+        return TunnelEnd(gateway=where, networks=networks) if ours else TunnelEnd(peer=where, networks=networks)
+
+    @property
+    def fleet(self) -> Fleet:
+        return Fleet("sim", tuple(self.gateways), tuple(self.specs), self.limits)
+
+    def settle(self, seconds: float = 8.0) -> None:
+        self.world.advance(self.world.now + seconds)
+
+    def daemon(self, name: str) -> Daemon:
+        return self.world.gateways[name]
+
+    def spis(self, name: str) -> list[str]:
+        """The kernel's SAs, to compare before and after."""
+        return sorted(show_sas(self.daemon(name).kernel).splitlines())
+
+    def flows(self, name: str) -> list[str]:
+        return sorted(show_flows(self.daemon(name).kernel).splitlines())
+
+    def prober(self) -> Prober:
+        return Prober(FakeTransport(self._answer), who="20261123-203144-ab12 tests@sim", fanout=1)
+
+    def run(self, selection: Selection, **more: object) -> Run:
+        clock = SimClock(self.world)
+        settings = {"run_id": "sim", "ask": lambda _plan: True, **more}
+        return Run(self.fleet, selection, self.prober(), clock, **settings)
+
+    def down(self, *, options: DownOptions | None = None, run: dict[str, object] | None = None, **words: object) -> Document:
+        return changes.down(self.run(Selection.of(**words), **(run or {})), options or DownOptions())
+
+    def up(self, *, options: UpOptions | None = None, up_s: float = 75.0, **words: object) -> Document:
+        return changes.up(self.run(Selection.of(**words)), options or UpOptions(), up_s)
+
+    def view(self) -> View:
+        return View.of(self.fleet, self.prober().look(self.gateways))
+
+    def tunnel_now(self, name: str) -> Tunnel:
+        found = self.view().tunnel(name)
+        assert found is not None, name
+        return found
+
+    def state(self, name: str) -> str:
+        return self.tunnel_now(name).state.value
+
+    def ipsecctl(self, machine: str, *words: str) -> tuple[int, str]:
+        def read(path: str) -> str:
+            if path not in self.files.get(machine, {}):
+                raise FileNotFoundError(2, "No such file or directory", path)
+            return self.files[machine][path]
+
+        daemon = self.daemon(machine)
+        done = ipsecctl(list(words), kernel=daemon.kernel, hostname=machine, read=read)
+        for write in done.writes:
+            daemon.fifo(write)
+        return done.status, done.stdout + done.stderr
+
+    def _answer(self, visit: Visit) -> Outcome:
+        name = visit.gateway.name
+        if name in self.dead:
+            raise self.dead[name]
+        with self.lock:
+            request = visit.stdin.partition(b"\n__END__\n")[2].decode().splitlines()
+            nonce = request[0].split()[2]
+            body = self._sections(name, nonce, request[request.index("") + 1 :])
+        pair = self.ssh.get(name, "198.51.100.200 40000 192.0.2.1 22")
+        out = f"ipsecfleet {pair}\nipsecfleet 1 {nonce}\n".encode() + body
+        return Outcome(out, b"", 0, 0.05)
+
+    def _sections(self, name: str, nonce: str, verbs: list[str]) -> bytes:
+        parts: list[tuple[str, str, bytes]] = []
+        lines = iter(verbs)
+        for verb in lines:
+            word, _, rest = verb.partition(" ")
+            if word == "write":
+                parts.append(self._write(name, [next(lines) for _ in range(int(rest))]))
+            elif word != "end":
+                parts += self._verb(name, word, rest)
+        framed = b"".join(f"{nonce} {n} {s} {len(b)}\n".encode() + b + b"\n" for n, s, b in parts)
+        return framed + f"{nonce} done {len(parts)}\n".encode()
+
+    def _write(self, name: str, commands: list[str]) -> tuple[str, str, bytes]:
+        data = "".join(f"{line}\n" for line in commands).encode()
+        assert len(data) <= 512
+        if not self.daemon(name).running:
+            return ("write", "missing", b"no isakmpd.fifo")
+        self.sent.setdefault(name, []).extend(commands)
+        self._fifo(name, data)
+        return ("write", "ok", str(len(data)).encode())
+
+    def _fifo(self, name: str, data: bytes) -> None:
+        self.daemon(name).fifo(data)
+        self.settle(0.02)
+
+    def _verb(self, name: str, word: str, rest: str) -> list[tuple[str, str, bytes]]:
+        daemon = self.daemon(name)
+        match word:
+            case "host":
+                facts = f"time {self.world.now}\nrelease OpenBSD 7.6\nfifo fifo\npid 4711\n".encode()
+                return [("host", "ok", facts), ("carp", "ok", self.carp.get(name, "").encode())]
+            case "report":
+                if not daemon.running:
+                    return [("report", "missing", b"no isakmpd.fifo")]
+                return [("report", "ok", self._ask(name, "S")), *((n, "ok", self._ask(name, f"C get {w}")) for n, w in LISTS.items())]
+            case "exchanges" | "exchanges?":
+                daemon.sigusr1()
+                self.settle(0.02)
+                return [("exchanges", "ok", daemon.files.report or b"")]
+            case "flows":
+                return [("flows", "ok", show_flows(daemon.kernel).encode())]
+            case "sad":
+                return [("sad", "ok", show_sas(daemon.kernel, verbose=True).encode())]
+            case "conf":
+                status, text = self.ipsecctl(name, "-d", "-n", "-v", "-f", rest)
+                return [("conf", "failed" if status else "ok", text.encode())]
+            case "load" | "unload":
+                status, text = self.ipsecctl(name, *(["-d"] if word == "unload" else []), "-f", rest)
+                self.sent.setdefault(name, []).append(verb_line(word, rest))
+                self.settle(0.02)
+                return [(word, "failed" if status else "ok", text.encode())]
+        raise AssertionError(word)
+
+    def _ask(self, name: str, command: str) -> bytes:
+        self.daemon(name).files.result = None
+        self._fifo(name, f"{command}\n".encode())
+        return self.daemon(name).files.result or b""
+
+
+def verb_line(word: str, path: str) -> str:
+    return f"ipsecctl {'-d ' if word == 'unload' else ''}-f {path}"

@@ -1,0 +1,79 @@
+"""What holds for every transport, the fake one too, which here runs its commands on this machine."""
+
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+
+from ipsecfleet.errors import GatewayError, UnreachableError
+from ipsecfleet.model.fleet import Gateway
+from ipsecfleet.transport import FakeTransport, Outcome, Transport, Visit
+
+
+def run_here(visit: Visit) -> Outcome:
+    began = time.monotonic()
+    done = subprocess.run(visit.command, shell=True, input=visit.stdin, capture_output=True, check=False)
+    return Outcome(done.stdout, done.stderr, done.returncode, time.monotonic() - began)
+
+
+@pytest.fixture(params=["fake", "ssh"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def transport(kind: str, request: pytest.FixtureRequest) -> Transport:
+    return FakeTransport(run_here) if kind == "fake" else request.getfixturevalue("ssh")
+
+
+@pytest.fixture
+def gateway(kind: str, request: pytest.FixtureRequest) -> Gateway:
+    return Gateway("hub", "10.0.0.1") if kind == "fake" else request.getfixturevalue("sshd").gateway()
+
+
+@pytest.fixture
+def visit(transport: Transport, gateway: Gateway) -> Callable[..., Outcome]:
+    def run(command: str, stdin: bytes = b"", **options: object) -> Outcome:
+        return transport.visit(gateway, command, stdin, **{"deadline_s": 5.0, "limit": 1000} | options)
+
+    return run
+
+
+def test_bytes_go_in_and_come_out_on_two_streams(visit):
+    outcome = visit(r"cat; printf '\377' >&2; exit 3", b"\x00\xff\r\n")
+    assert (outcome.stdout, outcome.stderr, outcome.exit) == (b"\x00\xff\r\n", b"\xff", 3)
+    assert 0 < outcome.elapsed_s < 5
+
+
+def test_a_failing_command_is_an_answer(visit):
+    assert visit("exit 1") == Outcome(b"", b"", 1, pytest.approx(0, abs=5))
+
+
+def test_both_streams_count_for_the_limit(visit):
+    both = "head -c {0} /dev/zero; head -c {0} /dev/zero >&2"
+    assert len(visit(both.format(500)).stdout) == 500
+    with pytest.raises(GatewayError, match="too much output: hub sent more than 1000 bytes") as caught:
+        visit(both.format(501))
+    assert (caught.value.phase, caught.value.obj) == ("command", "hub")
+
+
+def test_a_command_that_does_not_end_in_time(visit):
+    with pytest.raises(GatewayError, match=r"no end: the command on hub ran over 0.2 s") as caught:
+        visit("sleep 0.4", deadline_s=0.2)
+    assert (caught.value.phase, type(caught.value)) == ("command", GatewayError)
+    assert visit("echo again").stdout == b"again\n"
+
+
+def test_it_is_told_once_that_the_command_has_started(visit):
+    started: list[str] = []
+    visit("true", on_started=lambda: started.append("yes"))
+    assert started == ["yes"]
+
+
+def test_a_closed_transport_visits_nobody(transport, visit):
+    visit("true")
+    transport.close()
+    with pytest.raises(UnreachableError) as caught:
+        visit("true")
+    assert (caught.value.phase, caught.value.obj) == ("tcp", "hub")
