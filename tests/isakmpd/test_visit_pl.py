@@ -199,8 +199,9 @@ def test_a_daemon_that_never_answers_is_no_answer_and_the_old_result_is_back(gat
     assert gateway.result.read_text() == "old"
 
 
-@pytest.mark.parametrize("theirs", [UP, b"", b"10.9.9.9\n"], ids=["report", "empty", "list"])
-@pytest.mark.parametrize("ours", [UP, b""], ids=["up", "nothing"])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(UP, UP), (UP, b""), (UP, b"10.9.9.9\n"), (b"", b""), (b"", b"10.9.9.9\n")]
+)
 @pytest.mark.parametrize("interrupted", ["S", "C get", "C get [ipsecfleet]:Held-Peers", "C get [ipsecfleet]:fence"])
 def test_a_second_writer_in_between_is_found_out_and_asked_again(
     gateway: Gateway, interrupted: str, ours: bytes, theirs: bytes

@@ -185,7 +185,7 @@ class Listener:
         return int(self.server.getsockname()[1])
 
     def serve(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # the server was closed
             while True:
                 ready, _, _ = select.select([self.server, *self._clients], [], [])
                 self._clients = [client for client in self._clients if self._is_there(client)]

@@ -40,17 +40,17 @@ def visit(transport: Transport, gateway: Gateway) -> Callable[..., Outcome]:
     return run
 
 
-def test_bytes_go_in_and_come_out_on_two_streams(visit):
+def test_bytes_go_in_and_come_out_on_two_streams(visit: Callable[..., Outcome]) -> None:
     outcome = visit(r"cat; printf '\377' >&2; exit 3", b"\x00\xff\r\n")
     assert (outcome.stdout, outcome.stderr, outcome.exit) == (b"\x00\xff\r\n", b"\xff", 3)
     assert 0 < outcome.elapsed_s < 5
 
 
-def test_a_failing_command_is_an_answer(visit):
+def test_a_failing_command_is_an_answer(visit: Callable[..., Outcome]) -> None:
     assert visit("exit 1") == Outcome(b"", b"", 1, pytest.approx(0, abs=5))
 
 
-def test_both_streams_count_for_the_limit(visit):
+def test_both_streams_count_for_the_limit(visit: Callable[..., Outcome]) -> None:
     both = "head -c {0} /dev/zero; head -c {0} /dev/zero >&2"
     assert len(visit(both.format(500)).stdout) == 500
     with pytest.raises(GatewayError, match="too much output: hub sent more than 1000 bytes") as caught:
@@ -58,20 +58,20 @@ def test_both_streams_count_for_the_limit(visit):
     assert (caught.value.phase, caught.value.obj) == ("command", "hub")
 
 
-def test_a_command_that_does_not_end_in_time(visit):
+def test_a_command_that_does_not_end_in_time(visit: Callable[..., Outcome]) -> None:
     with pytest.raises(GatewayError, match=r"no end: the command on hub ran over 0.2 s") as caught:
         visit("sleep 0.4", deadline_s=0.2)
     assert (caught.value.phase, type(caught.value)) == ("command", GatewayError)
     assert visit("echo again").stdout == b"again\n"
 
 
-def test_it_is_told_once_that_the_command_has_started(visit):
+def test_it_is_told_once_that_the_command_has_started(visit: Callable[..., Outcome]) -> None:
     started: list[str] = []
     visit("true", on_started=lambda: started.append("yes"))
     assert started == ["yes"]
 
 
-def test_a_closed_transport_visits_nobody(transport, visit):
+def test_a_closed_transport_visits_nobody(transport: Transport, visit: Callable[..., Outcome]) -> None:
     visit("true")
     transport.close()
     with pytest.raises(UnreachableError) as caught:

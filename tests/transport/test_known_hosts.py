@@ -34,14 +34,14 @@ def line(names: str, key: HostKey = ED25519) -> str:
     return f"{names} {key.type} {key.base64}"
 
 
-def test_a_line_gives_its_key_to_each_of_its_names_and_knows_its_place():
+def test_a_line_gives_its_key_to_each_of_its_names_and_knows_its_place() -> None:
     text = f"# hubs\n\n{line('hub,10.0.0.1')} a comment\n{line('[hub]:2222', OTHER)}\n"
     assert found(text, "hub") == found(text, "10.0.0.1") == [(ED25519, "", "kh:3")]
     assert found(text, "[hub]:2222") == [(OTHER, "", "kh:4")]
     assert found(text, "bub") == []
 
 
-def test_names_are_compared_without_case():
+def test_names_are_compared_without_case() -> None:
     assert found(line("HUB"), "hub") == found(line("hub"), "HUB") == [(ED25519, "", "kh:1")]
 
 
@@ -60,11 +60,11 @@ def test_names_are_compared_without_case():
         ("hub*,!HUB2", "hub2", False),
     ],
 )
-def test_patterns(names, name, fits):
+def test_patterns(names: str, name: str, fits: bool) -> None:
     assert bool(found(line(names), name)) is fits
 
 
-def test_markers_are_told():
+def test_markers_are_told() -> None:
     text = f"@revoked * {ED25519.type} {ED25519.base64}\n@cert-authority *.example {line('', RSA).strip()}\n"
     assert found(text, "hub.example") == [(ED25519, "@revoked", "kh:1"), (RSA, "@cert-authority", "kh:2")]
 
@@ -79,11 +79,11 @@ def test_markers_are_told():
         "@x " + line("hub"),
     ],
 )
-def test_what_is_no_known_hosts_line_stands_for_nothing(text):
+def test_what_is_no_known_hosts_line_stands_for_nothing(text: str) -> None:
     assert found(text, "hub") == []
 
 
-def test_hashed_lines_as_ssh_keygen_writes_them(tmp_path: Path):
+def test_hashed_lines_as_ssh_keygen_writes_them(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"{line('hub')}\n{line('[spoke]:2222', OTHER)}\n")
     subprocess.run(["ssh-keygen", "-q", "-H", "-f", file], check=True, capture_output=True)
@@ -94,7 +94,7 @@ def test_hashed_lines_as_ssh_keygen_writes_them(tmp_path: Path):
     assert found(replace_host(text, "hub", [RSA]), "hub") == [(RSA, "", "kh:2")]
 
 
-def test_fingerprints_as_ssh_keygen_prints_them(tmp_path: Path):
+def test_fingerprints_as_ssh_keygen_prints_them(tmp_path: Path) -> None:
     file = tmp_path / "key.pub"
     file.write_text(f"{ED25519.type} {ED25519.base64}\n")
     printed = subprocess.run(["ssh-keygen", "-l", "-f", file], check=True, capture_output=True, text=True).stdout
@@ -102,11 +102,11 @@ def test_fingerprints_as_ssh_keygen_prints_them(tmp_path: Path):
     assert str(ED25519) == f"ed25519 {ED25519.fingerprint}"
 
 
-def test_a_port_other_than_22_is_part_of_the_name():
+def test_a_port_other_than_22_is_part_of_the_name() -> None:
     assert (host_key_name("Hub", 22), host_key_name("10.0.0.1", 2222)) == ("hub", "[10.0.0.1]:2222")
 
 
-def test_a_file_that_is_missing_is_empty_and_one_that_cannot_be_read_is_an_error(tmp_path: Path):
+def test_a_file_that_is_missing_is_empty_and_one_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "known").write_text(line("hub"))
     known = read_known_hosts((str(tmp_path / "none"), str(tmp_path / "known")))
     assert [entry.place for entry in known.lookup("hub")] == [f"{tmp_path}/known:1"]
@@ -115,12 +115,14 @@ def test_a_file_that_is_missing_is_empty_and_one_that_cannot_be_read_is_an_error
 
 
 @given(LINES, NAMES)
-def test_any_text_can_be_read(text, name):
+def test_any_text_can_be_read(text: str, name: str) -> None:
     assert all(entry.key.fingerprint for entry in KnownHosts([("kh", text)]).lookup(name))
 
 
 @given(LINES, NAMES, KEYS)
-def test_after_adding_the_keys_are_known_and_adding_again_changes_nothing(text, name, keys):
+def test_after_adding_the_keys_are_known_and_adding_again_changes_nothing(
+    text: str, name: str, keys: list[HostKey]
+) -> None:
     added = add_host(text, name, keys)
     assert added.startswith(text)
     assert set(keys) <= {entry.key for entry in KnownHosts([("", added)]).lookup(name)}
@@ -128,7 +130,9 @@ def test_after_adding_the_keys_are_known_and_adding_again_changes_nothing(text, 
 
 
 @given(LINES, NAMES, NAMES, KEYS)
-def test_after_replacing_only_these_keys_stand_and_no_other_host_has_changed(text, name, other, keys):
+def test_after_replacing_only_these_keys_stand_and_no_other_host_has_changed(
+    text: str, name: str, other: str, keys: list[HostKey]
+) -> None:
     replaced = replace_host(text, name, keys)
     plain = [entry.key for entry in KnownHosts([("", replaced)]).lookup(name) if not entry.marker]
     assert set(plain) >= set(keys)
@@ -138,7 +142,7 @@ def test_after_replacing_only_these_keys_stand_and_no_other_host_has_changed(tex
         assert before == after
 
 
-def test_replacing_keeps_the_other_names_of_a_line_and_revocations():
+def test_replacing_keeps_the_other_names_of_a_line_and_revocations() -> None:
     text = f"{line('hub,spoke')}\n@revoked hub {line('', OTHER).strip()}\n# end\n"
     replaced = replace_host(text, "hub", [RSA])
     assert replaced == f"{line('spoke')}\n@revoked hub {line('', OTHER).strip()}\n# end\n{line('hub', RSA)}\n"

@@ -37,7 +37,7 @@ class Opener:
 
 
 @pytest.mark.parametrize(("via", "expected"), [(BASTION, 4), (None, 12)])
-def test_four_at_a_time_through_a_jump_host(via, expected):
+def test_four_at_a_time_through_a_jump_host(via: Route | None, expected: int) -> None:
     slots, lock, inside, most = Slots(4), Lock(), [], []
     together = Barrier(expected)
 
@@ -55,7 +55,7 @@ def test_four_at_a_time_through_a_jump_host(via, expected):
     assert max(most) == expected
 
 
-def test_an_open_connection_is_kept_and_a_dead_one_opened_again():
+def test_an_open_connection_is_kept_and_a_dead_one_opened_again() -> None:
     opener = Opener()
     link = Link(BASTION, opener)
     first, fresh = link.connection()
@@ -66,7 +66,7 @@ def test_an_open_connection_is_kept_and_a_dead_one_opened_again():
 
 
 @pytest.mark.parametrize(("phase", "attempts"), [("auth", 1), ("hostkey", 1), ("tcp", 2), ("banner", 2), ("kex", 2)])
-def test_only_what_may_heal_is_tried_again(phase, attempts):
+def test_only_what_may_heal_is_tried_again(phase: str, attempts: int) -> None:
     opener = Opener(phase)
     link = Link(BASTION, opener)
     raised = []
@@ -97,7 +97,7 @@ class CountedLock:
         self._lock.release()
 
 
-def test_who_waited_for_an_attempt_shares_its_failure():
+def test_who_waited_for_an_attempt_shares_its_failure() -> None:
     attempts: list[Route] = []
 
     def fail(to: Route) -> Connection:
@@ -117,13 +117,13 @@ def test_who_waited_for_an_attempt_shares_its_failure():
     assert len(attempts) == 1
 
 
-def test_a_call_in_time_gives_its_result_or_its_error():
+def test_a_call_in_time_gives_its_result_or_its_error() -> None:
     assert within(5, lambda: 3) == 3
     with pytest.raises(KeyError):
         within(5, lambda: {}["x"])
 
 
-def test_a_call_that_is_late_is_left_behind_and_its_result_disposed_of():
+def test_a_call_that_is_late_is_left_behind_and_its_result_disposed_of() -> None:
     gate, disposed = Barrier(2), Barrier(2)
     with pytest.raises(OverdueError):
         within(0.01, lambda: gate.wait(5), late=lambda _: disposed.wait(5))

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,11 +23,13 @@ from ipsecfleet.transport.links import HANDSHAKES
 MEGABYTE = 1 << 20
 
 
-def visit(transport: SshTransport, gateway: Gateway, command: str = "true", stdin: bytes = b"", **options) -> Outcome:
+def visit(
+    transport: SshTransport, gateway: Gateway, command: str = "true", stdin: bytes = b"", **options: Any
+) -> Outcome:
     return transport.visit(gateway, command, stdin, **{"deadline_s": 5, "limit": 4 * MEGABYTE} | options)
 
 
-def failure(transport: SshTransport, gateway: Gateway, command: str = "true", **options) -> GatewayError:
+def failure(transport: SshTransport, gateway: Gateway, command: str = "true", **options: Any) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
         visit(transport, gateway, command, **options)
     assert caught.value.obj == gateway.name
@@ -50,19 +53,19 @@ def socket_of(transport: SshTransport, gateway: Gateway) -> socket.socket:
 # When all is well.
 
 
-def test_a_megabyte_goes_in_and_out(ssh, sshd):
+def test_a_megabyte_goes_in_and_out(ssh: SshTransport, sshd: Any) -> None:
     sent = os.urandom(MEGABYTE)
     outcome = visit(ssh, sshd.gateway(), "cat; echo done >&2", sent)
     assert (outcome.stdout == sent, outcome.stderr, outcome.exit) == (True, b"done\n", 0)
 
 
-def test_much_on_stderr_blocks_nothing(ssh, sshd):
+def test_much_on_stderr_blocks_nothing(ssh: SshTransport, sshd: Any) -> None:
     command = "head -c 3000000 /dev/zero >&2; cat | wc -c"
     outcome = visit(ssh, sshd.gateway(), command, b"x" * 3_000_000)
     assert (len(outcome.stderr), outcome.stdout.strip()) == (3_000_000, b"3000000")
 
 
-def test_a_command_that_reads_nothing_leaves_the_rest_unsent(ssh, sshd):
+def test_a_command_that_reads_nothing_leaves_the_rest_unsent(ssh: SshTransport, sshd: Any) -> None:
     command = 'echo "ipsecfleet $SSH_CONNECTION"; echo "doas: Operation not permitted" >&2; exit 1'
     outcome = visit(ssh, sshd.gateway(), command, b"x" * 8 * MEGABYTE)
     assert outcome.exit == 1
@@ -71,21 +74,21 @@ def test_a_command_that_reads_nothing_leaves_the_rest_unsent(ssh, sshd):
     assert outcome.stderr == b"doas: Operation not permitted\n"
 
 
-def test_the_end_of_stdin_is_told(ssh, sshd):
+def test_the_end_of_stdin_is_told(ssh: SshTransport, sshd: Any) -> None:
     assert visit(ssh, sshd.gateway(), "cat; echo end").stdout == b"end\n"
 
 
-def test_a_command_ended_by_a_signal_has_no_exit_status(ssh, sshd):
+def test_a_command_ended_by_a_signal_has_no_exit_status(ssh: SshTransport, sshd: Any) -> None:
     assert visit(ssh, sshd.gateway(), "kill -9 $$").exit is None
 
 
-def test_visits_share_one_connection(ssh, sshd):
+def test_visits_share_one_connection(ssh: SshTransport, sshd: Any) -> None:
     before = sshd.logins
     sessions = {visit(ssh, sshd.gateway(), "echo $PPID").stdout for _ in range(3)}
     assert (len(sessions), sshd.logins - before) == (1, 1)
 
 
-def test_visits_at_the_same_time_share_one_connection(ssh, sshd):
+def test_visits_at_the_same_time_share_one_connection(ssh: SshTransport, sshd: Any) -> None:
     before = sshd.logins
     with ThreadPoolExecutor(6) as pool:
         outcomes = list(pool.map(lambda n: visit(ssh, sshd.gateway(), f"echo {n}; cat", b"x" * n).stdout, range(6)))
@@ -93,18 +96,18 @@ def test_visits_at_the_same_time_share_one_connection(ssh, sshd):
     assert sshd.logins - before == 1
 
 
-def test_small_packets_are_not_held_back(ssh, sshd):
+def test_small_packets_are_not_held_back(ssh: SshTransport, sshd: Any) -> None:
     visit(ssh, sshd.gateway())
     assert socket_of(ssh, sshd.gateway()).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_a_server_that_died_between_visits_is_logged_in_to_again(ssh, sshd):
+def test_a_server_that_died_between_visits_is_logged_in_to_again(ssh: SshTransport, sshd: Any) -> None:
     first = int(visit(ssh, sshd.gateway(), "echo $PPID").stdout)
     os.kill(first, signal.SIGKILL)
     assert int(visit(ssh, sshd.gateway(), "echo $PPID").stdout) != first
 
 
-def test_a_server_that_froze_between_visits_is_logged_in_to_again(ssh, sshd):
+def test_a_server_that_froze_between_visits_is_logged_in_to_again(ssh: SshTransport, sshd: Any) -> None:
     gateway = sshd.gateway(connect_timeout=1)
     first = int(visit(ssh, gateway, "echo $PPID").stdout)
     os.kill(first, signal.SIGSTOP)
@@ -114,7 +117,7 @@ def test_a_server_that_froze_between_visits_is_logged_in_to_again(ssh, sshd):
         os.kill(first, signal.SIGKILL)
 
 
-def test_ssh_config_says_what_the_inventory_leaves_open(sshd, bare_home, user):
+def test_ssh_config_says_what_the_inventory_leaves_open(sshd: Any, bare_home: Path, user: str) -> None:
     (bare_home / ".ssh/config").write_text("Include conf.d/*\nHost *\n  User nobody-at-all\n")
     (bare_home / ".ssh/conf.d").mkdir()
     (bare_home / ".ssh/conf.d/hub").write_text(
@@ -132,7 +135,7 @@ def test_ssh_config_says_what_the_inventory_leaves_open(sshd, bare_home, user):
 # Host keys.
 
 
-def test_an_unknown_host_key_is_refused_before_the_login(ssh, sshd, tmp_path):
+def test_an_unknown_host_key_is_refused_before_the_login(ssh: SshTransport, sshd: Any, tmp_path: Path) -> None:
     before = sshd.logins
     error = unreached(ssh, sshd.gateway(known_hosts=str(tmp_path / "none")), "hostkey")
     assert error.message.startswith("unknown host key: hub offers ed25519 SHA256:")
@@ -140,7 +143,7 @@ def test_an_unknown_host_key_is_refused_before_the_login(ssh, sshd, tmp_path):
     assert sshd.logins == before
 
 
-def test_a_changed_host_key_names_the_line_and_both_keys(ssh, sshd, tmp_path):
+def test_a_changed_host_key_names_the_line_and_both_keys(ssh: SshTransport, sshd: Any, tmp_path: Path) -> None:
     other = "AAAAC3NzaC1lZDI1NTE5AAAAIA9zWhr1iNvZBl+Z4q1dfXEBgBWZLyNS3Vmd8i6nbNQY"
     known = tmp_path / "known"
     known.write_text(f"# one\n{sshd.name} ssh-ed25519 {other}\n")
@@ -151,14 +154,16 @@ def test_a_changed_host_key_names_the_line_and_both_keys(ssh, sshd, tmp_path):
     assert "`ipsecfleet trust --replace hub`" in error.hint
 
 
-def test_a_host_that_no_longer_shows_a_key_of_the_known_type_has_changed(ssh, sshd, tmp_path):
+def test_a_host_that_no_longer_shows_a_key_of_the_known_type_has_changed(
+    ssh: SshTransport, sshd: Any, tmp_path: Path
+) -> None:
     known = tmp_path / "known"
     known.write_text(f"{sshd.name} ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAQQ==\n")
     error = unreached(ssh, sshd.gateway(known_hosts=str(known)), "hostkey")
     assert error.message.startswith("changed host key: hub no longer offers rsa SHA256:")
 
 
-def test_a_revoked_host_key_is_refused_though_it_is_known(ssh, sshd, tmp_path):
+def test_a_revoked_host_key_is_refused_though_it_is_known(ssh: SshTransport, sshd: Any, tmp_path: Path) -> None:
     known = tmp_path / "known"
     known.write_text(f"{sshd.known_hosts}@revoked * {sshd.host_key}\n")
     error = unreached(ssh, sshd.gateway(known_hosts=str(known)), "hostkey")
@@ -169,7 +174,7 @@ def test_a_revoked_host_key_is_refused_though_it_is_known(ssh, sshd, tmp_path):
 # Users and keys.
 
 
-def test_a_wrong_key_is_named_and_not_tried_again(ssh, sshd, tmp_path, user):
+def test_a_wrong_key_is_named_and_not_tried_again(ssh: SshTransport, sshd: Any, tmp_path: Path, user: str) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "wrong"], check=True)
     gateway = sshd.gateway(identity=str(tmp_path / "wrong"))
     log = sshd.home / "log"
@@ -181,7 +186,7 @@ def test_a_wrong_key_is_named_and_not_tried_again(ssh, sshd, tmp_path, user):
     assert log.read_text().count("Connection from") == attempts
 
 
-def test_a_wrong_user_is_named(ssh, sshd):
+def test_a_wrong_user_is_named(ssh: SshTransport, sshd: Any) -> None:
     assert "login refused: nobody-at-all@hub " in unreached(ssh, sshd.gateway(user="nobody-at-all"), "auth").message
 
 
@@ -193,7 +198,9 @@ def test_a_wrong_user_is_named(ssh, sshd):
         ("locked", "key {}/locked cannot be used: it is encrypted and no agent holds it"),
     ],
 )
-def test_a_key_that_cannot_be_used_costs_no_connection(ssh, sshd, tmp_path, file, message):
+def test_a_key_that_cannot_be_used_costs_no_connection(
+    ssh: SshTransport, sshd: Any, tmp_path: Path, file: str, message: str
+) -> None:
     (tmp_path / "text").write_text("no key\n")
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", tmp_path / "locked"], check=True)
     log = sshd.home / "log"
@@ -204,7 +211,7 @@ def test_a_key_that_cannot_be_used_costs_no_connection(ssh, sshd, tmp_path, file
 
 
 @pytest.fixture
-def agent(tmp_path, monkeypatch):
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     path = tmp_path / "agent"
     process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
     monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
@@ -216,7 +223,9 @@ def agent(tmp_path, monkeypatch):
     process.wait(5)
 
 
-def test_the_agent_opens_an_encrypted_key_and_stands_in_for_none(ssh, sshd, agent, tmp_path):
+def test_the_agent_opens_an_encrypted_key_and_stands_in_for_none(
+    ssh: SshTransport, sshd: Any, agent: None, tmp_path: Path
+) -> None:
     locked = tmp_path / "locked"
     locked.write_bytes(sshd.identity.read_bytes())
     locked.chmod(0o600)
@@ -230,19 +239,19 @@ def test_the_agent_opens_an_encrypted_key_and_stands_in_for_none(ssh, sshd, agen
 # Servers that are none, or no longer.
 
 
-def test_a_refused_connection(ssh, sshd):
+def test_a_refused_connection(ssh: SshTransport, sshd: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     error = unreached(ssh, sshd.gateway(port=port), "tcp")
     assert error.message == f"connection refused: hub (127.0.0.1 port {port})"
 
 
-def test_a_name_that_does_not_resolve(ssh, sshd):
+def test_a_name_that_does_not_resolve(ssh: SshTransport, sshd: Any) -> None:
     error = unreached(ssh, sshd.gateway(address="hub.invalid"), "tcp")
     assert error.message.startswith("no such host: hub (hub.invalid port ")
 
 
-def test_a_port_that_never_speaks(ssh, sshd, listen):
+def test_a_port_that_never_speaks(ssh: SshTransport, sshd: Any, listen: Callable[..., Any]) -> None:
     began = time.monotonic()
     error = unreached(ssh, sshd.gateway(port=listen(stays=True).port, connect_timeout=0.3), "banner")
     assert error.message.startswith("silent: hub ")
@@ -250,13 +259,15 @@ def test_a_port_that_never_speaks(ssh, sshd, listen):
     assert time.monotonic() - began < 0.3 + 1
 
 
-def test_a_server_that_greets_and_then_falls_silent(ssh, sshd, listen):
+def test_a_server_that_greets_and_then_falls_silent(ssh: SshTransport, sshd: Any, listen: Callable[..., Any]) -> None:
     listener = listen(b"SSH-2.0-OpenSSH_9.9\r\n", stays=True)
     error = unreached(ssh, sshd.gateway(port=listener.port, connect_timeout=0.3), "kex")
     assert error.message.endswith("then no key exchange within 0.3 s")
 
 
-def test_a_server_that_is_no_sshd(ssh, sshd, listen, capfd):
+def test_a_server_that_is_no_sshd(
+    ssh: SshTransport, sshd: Any, listen: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+) -> None:
     listener = listen(b"220 \x1b[2Jmail ready\r\n" * 101)
     error = unreached(ssh, sshd.gateway(port=listener.port), "banner")
     assert error.message.startswith("not ssh: hub ")
@@ -265,14 +276,16 @@ def test_a_server_that_is_no_sshd(ssh, sshd, listen, capfd):
 
 
 @pytest.mark.parametrize("said", [b"", b"Not allowed at this time\r\n", b"Exceeded MaxStartups\r\n"])
-def test_a_server_that_hangs_up_before_its_banner_may_punish_us(ssh, sshd, listen, said):
+def test_a_server_that_hangs_up_before_its_banner_may_punish_us(
+    ssh: SshTransport, sshd: Any, listen: Callable[..., Any], said: bytes
+) -> None:
     error = unreached(ssh, sshd.gateway(port=listen(said).port), "banner")
     assert error.message.startswith("turned away: hub ")
     assert said.decode().strip() in error.message
     assert "PerSourcePenalties" in error.hint
 
 
-def test_a_session_frozen_in_the_middle_of_a_command(ssh, sshd, tmp_path):
+def test_a_session_frozen_in_the_middle_of_a_command(ssh: SshTransport, sshd: Any, tmp_path: Path) -> None:
     gateway = sshd.gateway()
     pid = int(visit(ssh, gateway, "echo $PPID").stdout)
     began = time.monotonic()
@@ -293,7 +306,9 @@ def test_a_session_frozen_in_the_middle_of_a_command(ssh, sshd, tmp_path):
     assert error.message.startswith("no end: the command on hub ran over 0.5 s")
 
 
-def test_a_connection_lost_in_the_middle_of_a_command_is_not_a_reason_to_repeat_it(ssh, sshd, tmp_path):
+def test_a_connection_lost_in_the_middle_of_a_command_is_not_a_reason_to_repeat_it(
+    ssh: SshTransport, sshd: Any, tmp_path: Path
+) -> None:
     counter = tmp_path / "runs"
     error = failure(ssh, sshd.gateway(), f"echo ran >> {counter}; kill -9 $PPID; exec cat")
     assert (type(error), error.phase) == (GatewayError, "command")
@@ -301,7 +316,7 @@ def test_a_connection_lost_in_the_middle_of_a_command_is_not_a_reason_to_repeat_
     assert counter.read_text() == "ran\n"
 
 
-def test_a_frozen_server_keeps_no_process_from_its_end(sshd):
+def test_a_frozen_server_keeps_no_process_from_its_end(sshd: Any) -> None:
     script = f"""
         import os, signal
         from ipsecfleet.errors import GatewayError
@@ -328,14 +343,14 @@ def test_a_frozen_server_keeps_no_process_from_its_end(sshd):
 # Jump hosts.
 
 
-def through(jump, sshd, bare_home) -> str:
+def through(jump: Any, sshd: Any, bare_home: Path) -> str:
     (bare_home / ".ssh/config").write_text(
         f"Host bastion\n HostName 127.0.0.1\n Port {jump.port}\n IdentityFile {jump.identity}\nHost via-*\n ProxyJump bastion\n"
     )
     return str(jump.home / "known_hosts")
 
 
-def test_a_jump_host_is_logged_in_to_once_for_all(ssh, sshd, jump, bare_home):
+def test_a_jump_host_is_logged_in_to_once_for_all(ssh: SshTransport, sshd: Any, jump: Any, bare_home: Path) -> None:
     known = through(jump, sshd, bare_home)
     gateways = [sshd.gateway(f"hub{n}", jump="bastion", known_hosts=known) for n in range(12)]
     before = sshd.logins
@@ -345,7 +360,7 @@ def test_a_jump_host_is_logged_in_to_once_for_all(ssh, sshd, jump, bare_home):
     assert (jump.logins, sshd.logins - before) == (1, 12)
 
 
-def test_ssh_config_names_jump_hosts_too(ssh, sshd, jump, bare_home):
+def test_ssh_config_names_jump_hosts_too(ssh: SshTransport, sshd: Any, jump: Any, bare_home: Path) -> None:
     known = through(jump, sshd, bare_home)
     with (bare_home / ".ssh/config").open("a") as config:
         config.write(" HostName 127.0.0.1\n")
@@ -353,7 +368,7 @@ def test_ssh_config_names_jump_hosts_too(ssh, sshd, jump, bare_home):
     assert jump.logins == 1
 
 
-def test_a_proxy_command_is_a_way_too(ssh, sshd, bare_home):
+def test_a_proxy_command_is_a_way_too(ssh: SshTransport, sshd: Any, bare_home: Path) -> None:
     script = """
         import os, socket, sys, threading
         server = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
@@ -368,7 +383,9 @@ def test_a_proxy_command_is_a_way_too(ssh, sshd, bare_home):
     assert visit(ssh, sshd.gateway(), "echo hello").stdout == b"hello\n"
 
 
-def test_a_proxy_command_that_fails_is_named(ssh, sshd, bare_home, capfd):
+def test_a_proxy_command_that_fails_is_named(
+    ssh: SshTransport, sshd: Any, bare_home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (bare_home / ".ssh/config").write_text("Host 127.0.0.1\n ProxyCommand echo %h:%p %r >&2; exit 1\n")
     error = unreached(ssh, sshd.gateway(user="alice"), "banner")
     assert error.message.startswith("no way through: the ProxyCommand of hub ")
@@ -376,7 +393,9 @@ def test_a_proxy_command_that_fails_is_named(ssh, sshd, bare_home, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_four_handshakes_at_a_time_through_a_jump_host(ssh, sshd, jump, bare_home, listen):
+def test_four_handshakes_at_a_time_through_a_jump_host(
+    ssh: SshTransport, sshd: Any, jump: Any, bare_home: Path, listen: Callable[..., Any]
+) -> None:
     known = through(jump, sshd, bare_home)
     silent = [listen(stays=True), listen(stays=True)]
     gateways = [
@@ -391,7 +410,7 @@ def test_four_handshakes_at_a_time_through_a_jump_host(ssh, sshd, jump, bare_hom
     assert (first.phase, jump.logins) == ("banner", 1)
 
 
-def test_four_handshakes_at_a_time_with_one_address(ssh, sshd, listen):
+def test_four_handshakes_at_a_time_with_one_address(ssh: SshTransport, sshd: Any, listen: Callable[..., Any]) -> None:
     silent = listen(stays=True)
     gateways = [sshd.gateway(f"g{n}", port=silent.port, connect_timeout=0.3) for n in range(10)]
     with ThreadPoolExecutor(10) as pool:
@@ -399,7 +418,9 @@ def test_four_handshakes_at_a_time_with_one_address(ssh, sshd, listen):
     assert (silent.total, silent.most) == (10, HANDSHAKES)
 
 
-def test_the_failure_of_a_jump_host_is_shared(ssh, sshd, jump, bare_home, tmp_path):
+def test_the_failure_of_a_jump_host_is_shared(
+    ssh: SshTransport, sshd: Any, jump: Any, bare_home: Path, tmp_path: Path
+) -> None:
     through(jump, sshd, bare_home)
     gateways = [sshd.gateway(f"hub{n}", jump="bastion") for n in range(6)]
     with ThreadPoolExecutor(6) as pool:
@@ -409,7 +430,7 @@ def test_the_failure_of_a_jump_host_is_shared(ssh, sshd, jump, bare_home, tmp_pa
     assert (jump.home / "log").read_text().count("Connection from") == 1
 
 
-def test_a_jump_host_that_cannot_go_on(ssh, sshd, jump, bare_home):
+def test_a_jump_host_that_cannot_go_on(ssh: SshTransport, sshd: Any, jump: Any, bare_home: Path) -> None:
     known = through(jump, sshd, bare_home)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -422,7 +443,7 @@ def test_a_jump_host_that_cannot_go_on(ssh, sshd, jump, bare_home):
 # The end.
 
 
-def test_nothing_is_visited_after_the_end(sshd):
+def test_nothing_is_visited_after_the_end(sshd: Any) -> None:
     transport = SshTransport()
     visit(transport, sshd.gateway())
     transport.close()
@@ -430,12 +451,12 @@ def test_nothing_is_visited_after_the_end(sshd):
         visit(transport, sshd.gateway())
 
 
-def test_the_end_ends_a_visit_under_way(sshd):
+def test_the_end_ends_a_visit_under_way(sshd: Any) -> None:
     transport = SshTransport()
     error = failure(transport, sshd.gateway(), "exec sleep 5", on_started=transport.close)
     assert (error.phase, type(error)) == ("command", GatewayError)
 
 
-def test_fabric_and_paramiko_are_not_loaded_before_a_visit():
+def test_fabric_and_paramiko_are_not_loaded_before_a_visit() -> None:
     script = "import sys, ipsecfleet.transport as t; t.SshTransport(); sys.exit(bool({'fabric', 'paramiko'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

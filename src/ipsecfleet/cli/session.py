@@ -134,6 +134,15 @@ class Session:
 
         return None if path is None else decode(read_text(path), str(path))
 
+    def _body(self, document: Document, look: Look) -> str:
+        """What a person reads of a document: a plan that was not carried out, else what it came to, else its tables."""
+        if document.plan is not None and self.options.dry_run:
+            fifos = {g.name: f"{g.paths.run}/isakmpd.fifo" for g in self.fleet.gateways}
+            return dry_run_text(document.plan, lines_of, look.width, fifos)
+        if document.plan is not None and document.plan.refusals:
+            return plan_text(document.plan, lines_of, look.width)
+        return results_text(document, look) if document.results else RENDERERS["table"](document, look)
+
     def emit(self, document: Document) -> Exit:
         """Everything a command has to say, in its format; the exit code."""
         form = self.options.output or "table"
@@ -143,13 +152,7 @@ class Session:
             if form == "plain" and self.talks:
                 sys.stderr.write(errors_text(document.errors, look.width))
             return document.exit_code
-        if document.plan is not None and (self.options.dry_run or document.exit_code is Exit.REFUSED):
-            fifos = {g.name: f"{g.paths.run}/isakmpd.fifo" for g in self.fleet.gateways}
-            sys.stdout.write(dry_run_text(document.plan, lines_of, look.width, fifos))
-        elif document.results:
-            sys.stdout.write(results_text(document, look))
-        else:
-            sys.stdout.write(RENDERERS[form](document, look))
+        sys.stdout.write(self._body(document, look))
         sys.stdout.flush()
         shown = document.plan.refusals if document.plan is not None else ()
         left = tuple(e for e in document.errors if e not in shown)
