@@ -23,7 +23,7 @@ def hub_with_two_customers() -> SimFleet:
     return sim
 
 
-def test_a_tunnel_goes_down_is_held_and_its_neighbour_stays():
+def test_a_tunnel_goes_down_is_held_and_its_neighbour_stays() -> None:
     sim = hub_with_two_customers()
     before = [line for line in sim.spis("hub") if "10.2.2.1" in line]
     assert sim.state("customer-1") == "up"
@@ -44,7 +44,7 @@ def test_a_tunnel_goes_down_is_held_and_its_neighbour_stays():
     assert document.results[0].text.startswith("customer-1: down on hub since ")
 
 
-def test_it_stays_down_for_ten_minutes_and_up_brings_it_back():
+def test_it_stays_down_for_ten_minutes_and_up_brings_it_back() -> None:
     sim = hub_with_two_customers()
     sim.down(peers=["10.2.1.1"], all_gateways=True)
     sim.settle(600)
@@ -56,14 +56,14 @@ def test_it_stays_down_for_ten_minutes_and_up_brings_it_back():
     assert sim.sent["hub"][-1] == f"c {N1}"
 
 
-def test_once_sends_exactly_the_classic_lines():
+def test_once_sends_exactly_the_classic_lines() -> None:
     sim = hub_with_two_customers()
     document = sim.down(options=DownOptions(Strength.ONCE, settle_s=1.0), tunnels=["customer-1"])
     assert document.exit_code is Exit.OK, document
     assert sim.sent["hub"] == [f"t quick {N1}", "t main peer-10.2.1.1"]
 
 
-def test_remove_unloads_the_file_and_up_loads_it():
+def test_remove_unloads_the_file_and_up_loads_it() -> None:
     sim = hub_with_two_customers()
     document = sim.down(options=DownOptions(Strength.REMOVE), tunnels=["customer-1"])
     assert document.exit_code is Exit.OK, document
@@ -74,7 +74,7 @@ def test_remove_unloads_the_file_and_up_loads_it():
     assert sim.state("customer-1") == "up"
 
 
-def test_nothing_to_do_is_said_and_is_no_failure():
+def test_nothing_to_do_is_said_and_is_no_failure() -> None:
     sim = hub_with_two_customers()
     sim.down(tunnels=["customer-1"])
     sent = list(sim.sent["hub"])
@@ -95,7 +95,7 @@ def two_ended(mode_a: str = "active", mode_b: str = "passive") -> SimFleet:
 
 
 @pytest.mark.parametrize("modes", [("active", "passive"), ("passive", "active"), ("active", "active")])
-def test_both_ends_go_and_come_back(modes):
+def test_both_ends_go_and_come_back(modes: tuple[str, str]) -> None:
     sim = two_ended(*modes)
     document = sim.down(tunnels=["oslo"])
     assert document.exit_code is Exit.OK, document
@@ -109,7 +109,7 @@ def test_both_ends_go_and_come_back(modes):
     assert sim.state("oslo") in {"up", "rekeying"}
 
 
-def test_up_soon_after_down_begins_at_the_old_responder():
+def test_up_soon_after_down_begins_at_the_old_responder() -> None:
     sim = two_ended()
     sim.down(tunnels=["oslo"])
     began = sim.world.now
@@ -119,14 +119,14 @@ def test_up_soon_after_down_begins_at_the_old_responder():
     assert sim.sent["branch"][-1].startswith("c ")
 
 
-def test_duplicates_of_two_active_ends_go_whole():
+def test_duplicates_of_two_active_ends_go_whole() -> None:
     sim = two_ended("active", "active")
     document = sim.down(tunnels=["oslo"])
     assert document.exit_code is Exit.OK, document
     assert not [sa for e in sim.tunnel_now("oslo").ends for sa in e.live]
 
 
-def test_a_tunnel_kept_up_by_c_alone_has_nothing_to_hold():
+def test_a_tunnel_kept_up_by_c_alone_has_nothing_to_hold() -> None:
     sim = hub_with_two_customers()
     sim.daemon("hub").fifo(f"C rmv [Phase 2]:Connections={N1}\n".encode())
     sim.settle()
@@ -138,7 +138,7 @@ def test_a_tunnel_kept_up_by_c_alone_has_nothing_to_hold():
     assert any("stands in no list" in note for note in document.plan.notes)
 
 
-def test_a_silent_peer_is_waited_for_until_its_exchange_is_dead():
+def test_a_silent_peer_is_waited_for_until_its_exchange_is_dead() -> None:
     sim = hub_with_two_customers()
     sim.daemon("hub").fifo(f"t quick {N1}\nt main peer-10.2.1.1\n".encode())
     sim.settle(0.1)
@@ -154,7 +154,7 @@ def test_a_silent_peer_is_waited_for_until_its_exchange_is_dead():
     assert sim.state("customer-1") == "held"
 
 
-def test_no_wait_says_until_when_it_is_not_proven():
+def test_no_wait_says_until_when_it_is_not_proven() -> None:
     sim = hub_with_two_customers()
     sim.daemon("hub").fifo(f"t quick {N1}\nt main peer-10.2.1.1\n".encode())
     sim.settle(0.1)

@@ -4,6 +4,7 @@ import pytest
 from simworld import SimFleet
 
 from ipsecfleet.errors import Exit, UnreachableError
+from ipsecfleet.model.document import Document
 from ipsecfleet.model.fleet import Limit, Limits
 from ipsecfleet.plan.down import DownOptions, Strength
 
@@ -26,7 +27,7 @@ def hub_with_one_local_network(peer_of_second: str = "10.2.7.1") -> SimFleet:
     return sim
 
 
-def test_a_peer_whose_tunnels_all_go_does_not_return_under_the_neighbours_name():
+def test_a_peer_whose_tunnels_all_go_does_not_return_under_the_neighbours_name() -> None:
     sim = hub_with_one_local_network()
     neighbour = [line for line in sim.spis("hub") if "10.2.7.1" in line]
     document = sim.down(tunnels=["customer-1"])
@@ -38,7 +39,7 @@ def test_a_peer_whose_tunnels_all_go_does_not_return_under_the_neighbours_name()
     assert [line for line in sim.spis("hub") if "10.2.7.1" in line] == neighbour
 
 
-def test_one_of_two_tunnels_of_a_peer_is_seen_when_it_returns_under_the_neighbours_name():
+def test_one_of_two_tunnels_of_a_peer_is_seen_when_it_returns_under_the_neighbours_name() -> None:
     sim = hub_with_one_local_network(peer_of_second="10.2.6.1")
     began = sim.world.now
     document = sim.down(tunnels=["customer-1"])
@@ -49,7 +50,7 @@ def test_one_of_two_tunnels_of_a_peer_is_seen_when_it_returns_under_the_neighbou
     assert f"t quick {N2}" not in sim.sent["hub"]
 
 
-def test_settle_shortens_the_wait_and_says_what_it_does_not_prove():
+def test_settle_shortens_the_wait_and_says_what_it_does_not_prove() -> None:
     sim = hub_with_one_local_network(peer_of_second="10.2.6.1")
     began = sim.world.now
     document = sim.down(options=DownOptions(settle_s=8.0, settle_given=True), tunnels=["customer-1"])
@@ -58,7 +59,7 @@ def test_settle_shortens_the_wait_and_says_what_it_does_not_prove():
     assert "not proven against the peer's next attempt" in document.results[0].text
 
 
-def test_a_lying_name_is_told_by_networks():
+def test_a_lying_name_is_told_by_networks() -> None:
     sim = hub_with_one_local_network()
     sim.daemon("hub").fifo(f"C rmv [Phase 2]:Passive-Connections={N1}\nt quick {N1}\n".encode())
     sim.settle(75)
@@ -72,7 +73,7 @@ def test_a_lying_name_is_told_by_networks():
     assert "hub" not in sim.sent
 
 
-def test_a_held_passive_end_refuses_its_active_peer():
+def test_a_held_passive_end_refuses_its_active_peer() -> None:
     """Transcript r11."""
     sim = SimFleet()
     sim.gateway("hub", "10.2.1.1")
@@ -105,19 +106,22 @@ def fleet_of(count: int, *, limits: Limits | None = None) -> SimFleet:
     return sim
 
 
-def refusals(document: object) -> list[str]:
+def refusals(document: Document) -> list[str]:
     return [r.force for r in document.plan.refusals]
 
 
-def test_the_limit_of_tunnels_that_may_go_down():
+def test_the_limit_of_tunnels_that_may_go_down() -> None:
     sim = fleet_of(5, limits=Limits(Limit(20, percent=True), Limit(100, percent=True)))
     document = sim.down(tunnels=["customer-1,customer-2"])
     assert (document.exit_code, refusals(document)) == (Exit.REFUSED, ["tunnels-down"])
     assert sim.sent == {}
-    assert sim.down(options=DownOptions(forced=frozenset({"tunnels-down"})), tunnels=["customer-1,customer-2"]).exit_code is Exit.OK
+    assert (
+        sim.down(options=DownOptions(forced=frozenset({"tunnels-down"})), tunnels=["customer-1,customer-2"]).exit_code
+        is Exit.OK
+    )
 
 
-def test_what_somebody_put_down_by_a_bare_t_would_be_woken():
+def test_what_somebody_put_down_by_a_bare_t_would_be_woken() -> None:
     sim = fleet_of(4)
     for n in (2, 3):
         sim.daemon("hub").fifo(f"t quick from-172.16.{n}.0/24-to-192.168.{n}.0/24\n".encode())
@@ -129,7 +133,7 @@ def test_what_somebody_put_down_by_a_bare_t_would_be_woken():
     assert once.exit_code is Exit.OK
 
 
-def test_our_own_session_is_not_cut():
+def test_our_own_session_is_not_cut() -> None:
     sim = fleet_of(2)
     sim.ssh["hub"] = "192.168.1.7 40000 172.16.1.1 22"
     document = sim.down(tunnels=["customer-1"])
@@ -137,13 +141,13 @@ def test_our_own_session_is_not_cut():
     assert sim.down(tunnels=["customer-2"]).exit_code is Exit.OK
 
 
-def test_an_unknown_session_refuses():
+def test_an_unknown_session_refuses() -> None:
     sim = fleet_of(1)
     sim.ssh["hub"] = ""
     assert refusals(sim.down(tunnels=["customer-1"])) == ["own-session"]
 
 
-def test_a_flow_from_any_is_not_our_session_by_itself():
+def test_a_flow_from_any_is_not_our_session_by_itself() -> None:
     sim = SimFleet()
     sim.gateway("hub", "10.1.2.2")
     sim.peer("10.2.1.1")
@@ -167,7 +171,7 @@ def two_ended() -> SimFleet:
     return sim
 
 
-def test_an_unreachable_other_end_refuses_and_can_be_forced():
+def test_an_unreachable_other_end_refuses_and_can_be_forced() -> None:
     sim = two_ended()
     sim.dead["branch"] = UnreachableError("connection to branch refused", phase="tcp", obj="branch")
     document = sim.down(tunnels=["oslo"])
@@ -176,7 +180,7 @@ def test_an_unreachable_other_end_refuses_and_can_be_forced():
     assert forced.exit_code is Exit.UNREACHABLE
 
 
-def test_up_of_an_end_whose_other_end_was_held():
+def test_up_of_an_end_whose_other_end_was_held() -> None:
     sim = two_ended()
     name = "from-192.168.1.0/24-to-172.16.1.0/24"
     sim.daemon("branch").fifo(
@@ -188,7 +192,7 @@ def test_up_of_an_end_whose_other_end_was_held():
     assert sim.state("oslo") == "up"
 
 
-def test_a_daemon_only_tunnel_between_two_of_ours_has_two_ends():
+def test_a_daemon_only_tunnel_between_two_of_ours_has_two_ends() -> None:
     sim = two_ended()
     sim.specs.clear()
     tunnel = sim.tunnel_now(N1)
@@ -199,7 +203,7 @@ def test_a_daemon_only_tunnel_between_two_of_ours_has_two_ends():
     assert not sim.flows("branch")
 
 
-def test_half_dead_after_a_bare_t_is_a_black_hole():
+def test_half_dead_after_a_bare_t_is_a_black_hole() -> None:
     """Transcript c11: `t quick` skips the REPLACED twin, and the other end keeps a live SA with flows."""
     sim = SimFleet()
     sim.gateway("hub", "10.1.2.2")
@@ -219,7 +223,7 @@ def test_half_dead_after_a_bare_t_is_a_black_hole():
 
 
 @pytest.mark.parametrize("list_name", ["Connections", "Passive-Connections"])
-def test_neighbours_of_the_same_peer_keep_their_phase_1(list_name):
+def test_neighbours_of_the_same_peer_keep_their_phase_1(list_name: str) -> None:
     sim = SimFleet()
     sim.gateway("hub", "10.1.2.2")
     sim.peer("10.2.1.1")

@@ -114,7 +114,9 @@ class SimFleet:
         settings = {"run_id": "sim", "ask": lambda _plan: True, **more}
         return Run(self.fleet, selection, self.prober(), clock, **settings)
 
-    def down(self, *, options: DownOptions | None = None, run: dict[str, object] | None = None, **words: object) -> Document:
+    def down(
+        self, *, options: DownOptions | None = None, run: dict[str, object] | None = None, **words: object
+    ) -> Document:
         return changes.down(self.run(Selection.of(**words), **(run or {})), options or DownOptions())
 
     def up(self, *, options: UpOptions | None = None, up_s: float = 75.0, **words: object) -> Document:
@@ -189,7 +191,10 @@ class SimFleet:
             case "report":
                 if not daemon.running:
                     return [("report", "missing", b"no isakmpd.fifo")]
-                return [("report", "ok", self._ask(name, "S")), *((n, "ok", self._ask(name, f"C get {w}")) for n, w in LISTS.items())]
+                return [
+                    ("report", "ok", self._ask(name, "S")),
+                    *((n, "ok", self._ask(name, f"C get {w}")) for n, w in LISTS.items()),
+                ]
             case "exchanges" | "exchanges?":
                 daemon.sigusr1()
                 self.settle(0.02)

@@ -38,6 +38,10 @@ def group(name: str | None, text: str, **settings: Any) -> typer.Typer:
 app = group("ipsecfleet", "See, tear down, bring up and prove single IPsec tunnels on a fleet of isakmpd gateways.")
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as ^C does."""
+
+
 class Ended(Exception):  # noqa: N818  the end of a command is no error
     """A command is over; `code` is its exit code."""
 
@@ -78,8 +82,10 @@ def _perform(function: Command, options: Globals, command: str, words: dict[str,
         document = function(session, **words)
     except IpsecfleetError as error:
         document = failed(command, error)
+    except Terminated:
+        document = interrupted(command, Exit.TERMINATED)
     except KeyboardInterrupt:
-        document = interrupted(command)
+        document = interrupted(command, Exit.INTERRUPTED)
     except Exception as error:  # noqa: BLE001  a bug of ours ends here, told by its own exit code
         document = bug(command, error)
     return Exit.OK if document is None else session.emit(document)
@@ -127,7 +133,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(Exit.TERMINATED)
+    raise Terminated
 
 
 def _flushed(code: Exit) -> int:

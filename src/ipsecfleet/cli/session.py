@@ -72,8 +72,12 @@ class Session:
             who=f"{self.run_id} {_operator()}",
             fanout=self.options.fanout or 32,
             timeout=seconds(self.options.timeout, None, "--timeout"),
-            arrived=Progress(enabled=self.talks and sys.stderr.isatty()).arrived,
+            arrived=self.progress.arrived,
         )
+
+    @cached_property
+    def progress(self) -> "Progress":
+        return Progress(enabled=self.talks and sys.stderr.isatty())
 
     @cached_property
     def clock(self) -> "RealClock":
@@ -120,14 +124,11 @@ class Session:
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def say(self, line: str) -> None:
-        """A line of talk, when it was asked for."""
+        """A line of talk: kept with -v, on a terminal shown for as long as it is true."""
         if self.options.verbose and self.talks:
             sys.stderr.write(f"{visible(line)}\n")
-
-    def count_down(self, line: str) -> None:
-        """What a run waits for, on a terminal always, elsewhere with -v."""
-        if self.talks and (self.options.verbose or sys.stderr.isatty()):
-            sys.stderr.write(f"{visible(line)}\n")
+        else:
+            self.progress.show(line)
 
     def read_snapshot(self, path: Path | None) -> Snapshot | None:
         from ipsecfleet.isakmpd.saved import decode
@@ -145,6 +146,7 @@ class Session:
 
     def emit(self, document: Document) -> Exit:
         """Everything a command has to say, in its format; the exit code."""
+        self.progress.clear()
         form = self.options.output or "table"
         look = Look(width(), _zone(), color=_colors(self.options.color or "auto"))
         if form != "table":
@@ -167,10 +169,10 @@ def failed(command: str, error: IpsecfleetError) -> Document:
     return Document(command, error.exit_code, RESULTS[error.exit_code], errors=(error,))
 
 
-def interrupted(command: str) -> Document:
-    """A command that ^C ended."""
+def interrupted(command: str, code: Exit) -> Document:
+    """A command that ^C or SIGTERM ended."""
     error = IpsecfleetError("interrupted; see what there is: ipsecfleet show tunnels", kind="interrupted", obj=command)
-    return Document(command, Exit.INTERRUPTED, "interrupted", errors=(error,))
+    return Document(command, code, "interrupted", errors=(error,))
 
 
 def bug(command: str, error: Exception) -> Document:
@@ -214,7 +216,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 class Progress:
-    """One line on a terminal that counts gateways as they answer."""
+    """One line on a terminal that tells what is going on; gone when something is printed."""
 
     def __init__(self, *, enabled: bool) -> None:
         self.enabled = enabled
@@ -222,11 +224,21 @@ class Progress:
         self.failed = 0
 
     def arrived(self, _gateway: str, seen: GatewaySnapshot | GatewayError) -> None:
+        """Count a gateway that answered, or that did not."""
         self.answered += 1
         self.failed += isinstance(seen, GatewayError)
+        self.show(f"{self.answered} answered, {self.failed} failed")
+
+    def show(self, line: str) -> None:
+        """Put the line where the last one stood."""
         if self.enabled:
-            sys.stderr.write(f"\r\x1b[K{self.answered} answered, {self.failed} failed\r\x1b[K")
+            sys.stderr.write(f"\r\x1b[K{visible(line)[: width() - 1]}")
             sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Leave nothing behind."""
+        if self.enabled:
+            sys.stderr.write("\r\x1b[K")
 
 
 def width() -> int:

@@ -89,7 +89,7 @@ def _end(end: End) -> Record:
         "state": end.state.value,
         "spi_in": spi_text(protocol.spi_in) if protocol is not None else None,
         "spi_out": spi_text(protocol.spi_out) if protocol is not None else None,
-        "rekey_in_s": sa.soft_s if sa is not None else None,
+        "rekey_in_s": sa.soft_s if sa is not None and sa.stayalive else None,
     }
 
 

@@ -67,7 +67,9 @@ def _rekey(end: End) -> str | None:
     sa = carrying(end)
     if sa is None:
         return None
-    return _in(sa.soft_s) or (f"ends {_in(sa.hard_s)}" if sa.hard_s is not None else None)
+    if sa.stayalive and sa.soft_s is not None:
+        return _in(sa.soft_s)
+    return f"ends {_in(sa.hard_s)}" if sa.fading and sa.hard_s is not None else "by peer"
 
 
 def _in(seconds: int | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The way to the gateways: one contract, SSH behind it, and a fake. Importing this loads neither fabric nor paramiko."""
+"""The way to the gateways: one contract, SSH behind it, and a fake. Importing it loads no SSH library."""
 
 from ipsecfleet.transport.contract import Outcome, Transport
 from ipsecfleet.transport.fake import FakeTransport, Visit

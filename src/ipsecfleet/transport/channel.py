@@ -11,6 +11,7 @@ is what a lost connection looks like.
 import select
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import paramiko
@@ -22,6 +23,7 @@ from ipsecfleet.transport.waiting import OverdueError, within
 _CHUNK = 32768
 _WINDOW_POLL_S = 0.02
 _GRACE_S = 0.3
+_BROKEN = (paramiko.SSHException, EOFError, OSError)
 _MAY_RUN = "it may have done its work: look again before repeating it"
 
 
@@ -68,7 +70,8 @@ class Command:
             self._converse(channel)
             return self._outcome(channel)
         finally:
-            channel.close()
+            with suppress(*_BROKEN):
+                channel.close()
 
     def _opened(self, transport: paramiko.Transport, patience: float) -> paramiko.Channel:
         try:
@@ -76,14 +79,14 @@ class Command:
         except paramiko.ChannelException as error:
             message = f"no channel: {self._name} refused a session ({error.text.lower()})"
             raise self._not_started(message, "MaxSessions of its sshd, or a key that allows no commands") from error
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except _BROKEN as error:
             raise StaleError from error
 
     def _start(self, channel: paramiko.Channel, transport: paramiko.Transport) -> None:
         self._sent = True
         try:
             channel.exec_command(self._command)
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except _BROKEN as error:
             if transport.is_active():
                 hint = "does its sshd or the key's options forbid commands"
                 raise self._not_started(f"no command: {self._name} refused to run one", hint) from error
@@ -92,6 +95,12 @@ class Command:
             self._on_started()
 
     def _converse(self, channel: paramiko.Channel) -> None:
+        try:
+            self._exchange(channel)
+        except _BROKEN as error:
+            raise self._lost() from error
+
+    def _exchange(self, channel: paramiko.Channel) -> None:
         channel.settimeout(0.0)
         poll = select.poll()
         poll.register(channel.fileno(), select.POLLIN)

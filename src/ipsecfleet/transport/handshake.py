@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import paramiko
+from paramiko import PKey, SSHClient
 from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey
 from paramiko.packet import Packetizer
 
@@ -39,7 +40,7 @@ class Handshake(paramiko.MissingHostKeyPolicy):
         offered.key_types = [name for name in offered.key_types if name in wanted] or offered.key_types
         return self.transport
 
-    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002  the hook's signature
+    def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:  # noqa: ARG002  a hook
         """The policy for host keys."""
         self._judge(HostKey.from_blob(key.asbytes()))
 
@@ -77,7 +78,7 @@ class _Listener(Packetizer):
 class OneKey(AuthStrategy):
     """Offers one key, once."""
 
-    def __init__(self, user: str, key: paramiko.PKey) -> None:
+    def __init__(self, user: str, key: PKey) -> None:
         super().__init__(ssh_config=paramiko.SSHConfig())
         self._source = InMemoryPrivateKey(user, key)
 

@@ -6,6 +6,7 @@ paramiko does not set TCP_NODELAY, which costs 90 ms and more per login; so the 
 ProxyCommand, of which paramiko's own leaves pipes and dead processes behind.
 """
 
+import signal
 import socket
 import subprocess
 from contextlib import suppress
@@ -125,15 +126,25 @@ def _connected(address: Any, timeout: float) -> socket.socket:
     return sock
 
 
+class _ProxySocket(socket.socket):
+    """One end of a socket whose other end is a ProxyCommand's stdin and stdout; closing it hangs up on the command."""
+
+    process: subprocess.Popen[bytes]
+
+    def close(self) -> None:
+        super().close()
+        self.process.send_signal(signal.SIGHUP)  # as ssh(1) does: many a command does not end at the end of its stdin
+
+
 def _proxied(command: str) -> socket.socket:
-    """One end of a socket whose other end is the command's stdin and stdout; it ends when ours is closed."""
     ours, theirs = socket.socketpair()
+    sock = _ProxySocket(fileno=ours.detach())
     with theirs:
-        process = subprocess.Popen(  # noqa: S602  ssh_config(5): the user's own shell runs it
+        sock.process = subprocess.Popen(  # noqa: S602  ssh_config(5): the user's own shell runs it
             f"exec {command}", shell=True, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.DEVNULL
         )
-    Thread(target=process.wait, name="ipsecfleet-proxy", daemon=True).start()
-    return ours
+    Thread(target=sock.process.wait, name="ipsecfleet-proxy", daemon=True).start()
+    return sock
 
 
 def hang_up(connection: Any) -> None:

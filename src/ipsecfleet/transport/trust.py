@@ -32,7 +32,7 @@ def fetch_host_keys(
     """All host keys that a gateway shows, ed25519 first; raises `UnreachableError`."""
     visitor = Visitor(ssh_config, known_hosts, timeout)
     try:
-        route = visitor.resolver.route(gateway)
+        route = visitor.route(gateway)
         via = visitor.links.via(route)
         keys = [key for types in _TYPES if (key := _shown(route, via, types)) is not None]
     finally:

@@ -1,6 +1,7 @@
 """A visit over SSH: find the way, open the link, run the command; what `SshTransport` does once it is loaded."""
 
 import logging
+from functools import cache
 
 from ipsecfleet.errors import GatewayError
 from ipsecfleet.model.fleet import Gateway
@@ -16,13 +17,13 @@ class Visitor:
 
     def __init__(self, ssh_config: str | None, known_hosts: tuple[str, ...], timeout: float | None) -> None:
         silence_paramiko()
-        self.resolver = Resolver(ssh_config, known_hosts, timeout)
+        self.route = cache(Resolver(ssh_config, known_hosts, timeout).route)
         self.links = Links()
 
     def visit(self, gateway: Gateway, command: Command) -> Outcome:
         """Run a command, once."""
         try:
-            return _run(command, self.links.to(self.resolver.route(gateway)))
+            return _run(command, self.links.to(self.route(gateway)))
         except GatewayError as error:
             error.obj = gateway.name
             raise

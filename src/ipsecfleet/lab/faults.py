@@ -1,0 +1,168 @@
+"""The faults a lab can have, by name: what they do to a gateway or to a peer, and how they end.
+
+A fault of a gateway is switched on at one or at all of them; a fault of a peer has its address as operand.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from ipsecfleet.lab.daemon import Daemon, World
+from ipsecfleet.lab.host import Host
+from ipsecfleet.lab.server import Server
+
+BUSY_SECONDS = 4.0
+HUGE = 66 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A gateway as faults see it."""
+
+    host: Host
+    server: Server
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayFault:
+    """`on` and `off` at one gateway that it `concerns`; without `off` it is over by itself."""
+
+    means: str
+    on: Callable[[Station], Awaitable[None]]
+    off: Callable[[Station], Awaitable[None]] | None = None
+    concerns: Callable[[Station], bool] = lambda _station: True
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFault:
+    """`on` and `off` for a peer's address."""
+
+    means: str
+    on: Callable[[World, str], None]
+    off: Callable[[World, str], None]
+
+
+def truncated(report: bytes) -> bytes:
+    """The first two thirds."""
+    return report[: len(report) * 2 // 3]
+
+
+def garbled(report: bytes) -> bytes:
+    """A report with a terminal escape for a name, flags that are none, and bytes that are no text."""
+    blocks = report.replace(b"Flags 0x", b"Flags 0y", 1).replace(b"SPI 0: ", b"SPI 0: \xff\xfe", 1)
+    return blocks + b"SA name: \x1b]0;owned\x07\x1b[2J (Phase 2)\nsrc: \x00 dst: $(reboot)\n\n"
+
+
+def huge(report: bytes) -> bytes:
+    """The report again and again until it is larger than anybody reads."""
+    return report * (HUGE // max(1, len(report)) + 1)
+
+
+def _marked(name: str, means: str) -> GatewayFault:
+    """A fault that a stand-in sees by a file."""
+
+    async def on(station: Station) -> None:
+        (station.host.files.faults / name).touch()
+
+    async def off(station: Station) -> None:
+        (station.host.files.faults / name).unlink(missing_ok=True)
+
+    return GatewayFault(means, on, off)
+
+
+def _flagged(flag: str, means: str) -> GatewayFault:
+    """A fault that the host itself knows by a flag."""
+
+    async def on(station: Station) -> None:
+        station.host.flags.add(flag)
+
+    async def off(station: Station) -> None:
+        station.host.flags.discard(flag)
+
+    return GatewayFault(means, on, off)
+
+
+def _spoiled(spoil: Callable[[bytes], bytes], means: str) -> GatewayFault:
+    """A fault of the reports that `S` writes."""
+
+    async def on(station: Station) -> None:
+        station.host.spoil = spoil
+
+    async def off(station: Station) -> None:
+        if station.host.spoil is spoil:
+            station.host.spoil = None
+
+    return GatewayFault(means, on, off)
+
+
+def _in_carp_group(station: Station) -> bool:
+    return (station.host.files.etc / "carp").exists()
+
+
+async def _die(station: Station) -> None:
+    station.host.daemon.kill()
+    station.host.vanish()
+
+
+async def _leave_a_file(station: Station) -> None:
+    await _die(station)
+    station.host.files.fifo.write_bytes(b"S\n")
+
+
+async def _kill(station: Station) -> None:
+    station.host.abandon()
+    station.host.daemon.kill()
+
+
+async def _restart(station: Station) -> None:
+    if not station.host.daemon.running:
+        await station.host.start()
+
+
+async def _compute(station: Station) -> None:
+    station.host.compute(BUSY_SECONDS)
+
+
+async def _close(station: Station) -> None:
+    await station.server.close()
+
+
+async def _open(station: Station) -> None:
+    await station.server.open()
+
+
+def _refuse(world: World, address: str) -> None:
+    for daemon in _at(world, address):
+        daemon.faults.refuse_phase2.add("*")
+
+
+def _accept(world: World, address: str) -> None:
+    for daemon in _at(world, address):
+        daemon.faults.refuse_phase2.discard("*")
+
+
+def _at(world: World, address: str) -> list[Daemon]:
+    return [daemon for daemon in world.gateways.values() if address in daemon.addresses]
+
+
+GATEWAY_FAULTS = {
+    "doas-refused": _marked("doas-refused", "doas permits nothing"),
+    "carp-backup": replace(_marked("carp-backup", "the carp interface says BACKUP"), concerns=_in_carp_group),
+    "daemon-dead": GatewayFault("isakmpd has ended: no FIFO, no pid file, a stale result", _die, _restart),
+    "fifo-regular": GatewayFault(
+        "isakmpd has ended, and a regular file is where its FIFO was", _leave_a_file, _restart
+    ),
+    "fifo-no-reader": GatewayFault("isakmpd was killed: FIFO and pid file are there, nobody reads", _kill, _restart),
+    "busy": GatewayFault(f"isakmpd computes keys for {BUSY_SECONDS:g} s, once", _compute),
+    "frozen": _flagged("frozen", "the SSH server accepts commands and never answers"),
+    "ssh-refused": GatewayFault("nobody listens on the SSH port", _close, _open),
+    "second-writer": _flagged("second-writer", "somebody else's S comes into the middle of each visit"),
+    "second-writer-once": _flagged("second-writer-once", "somebody else's S comes into the middle of the next visit"),
+    "report-garbled": _spoiled(garbled, "the daemon's report holds what no daemon writes"),
+    "report-truncated": _spoiled(truncated, "the daemon's report ends in its middle"),
+    "report-huge": _spoiled(huge, "the daemon's report is larger than anybody reads"),
+}
+
+PEER_FAULTS = {
+    "peer-silent": PeerFault("the peer neither hears nor answers", World.cut, World.restore),
+    "stalled": PeerFault("the peer refuses phase 2, so that its tunnels stay half-up", _refuse, _accept),
+}

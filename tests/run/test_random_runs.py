@@ -1,0 +1,107 @@
+"""Random fleets, random mishaps, one `down` and one `up`: never a false "proven", and the neighbours unchanged.
+
+`make test` plays a seeded sample; `make soak` plays IPSECFLEET_RUNS of them. What is proven is held against the kernels
+of the simulated machines, which the product reads only through the daemon's report.
+"""
+
+import os
+import random
+from collections import Counter
+
+import pytest
+from simworld import SimFleet
+
+from ipsecfleet.errors import Exit
+from ipsecfleet.model.tunnel import Tunnel
+
+SAMPLE = 60
+RUNS = int(os.environ.get("IPSECFLEET_RUNS", SAMPLE))
+KINDS = ("calm", "duplicate", "bare-t", "lying", "silent", "half-dead", "shared-peer", "two-ended")
+
+
+def fleet(chance: random.Random, kind: str) -> SimFleet:
+    """A hub with a handful of tunnels behind few local networks; ends active, passive or both."""
+    sim = SimFleet()
+    sim.gateway("hub", "10.1.2.2", per_gateway_parallel=9)
+    sim.gateway("branch", "10.1.9.2", per_gateway_parallel=9)
+    count = chance.randint(2, 5)
+    for n in range(1, count + 1):
+        ours = kind == "two-ended" and n == 1
+        peer = "10.2.1.1" if kind == "shared-peer" else f"10.2.{n}.1"
+        here = f"172.16.{chance.choice([1, n])}.0/24"
+        there = f"192.168.{n}.0/24"
+        both = kind in {"duplicate", "half-dead"} and n == 1
+        near, far = ("active", "active") if both else chance.choice([("active", "passive"), ("passive", "active")])
+        if kind == "lying" and n <= 2:
+            here, near, far = "172.16.1.0/24", "passive", "active"
+        machine = "branch" if ours else f"peer {peer}"
+        if machine not in sim.world.gateways:
+            sim.peer(peer)
+        sim.rule(machine, far, there, here, "10.1.2.2")
+        sim.rule("hub", near, here, there, "10.1.9.2" if ours else peer)
+        sim.tunnel(f"customer-{n}", ("hub", here), ("branch" if ours else peer, there))
+    sim.settle(chance.uniform(6, 200))
+    return sim
+
+
+def mishap(sim: SimFleet, chance: random.Random, kind: str) -> None:
+    """What happened to customer-1 before anybody looked."""
+    end = sim.tunnel_now("customer-1").ends[0]
+    hub = sim.daemon("hub")
+    if kind == "bare-t":
+        hub.fifo(f"t quick {end.connection}\n".encode())
+    elif kind == "lying":
+        hub.fifo(f"C rmv [Phase 2]:Passive-Connections={end.connection}\nt quick {end.connection}\n".encode())
+        sim.settle(80)
+    elif kind == "silent":
+        hub.fifo(f"t quick {end.connection}\nt main {end.phase1}\n".encode())
+        sim.settle(0.2)
+        sim.world.cut(str(end.peer))
+        sim.settle(chance.uniform(1, 180))
+        if chance.random() < 0.5:
+            hub.fifo(f"c {end.connection}\n".encode())
+            sim.settle(chance.uniform(0.1, 20))
+        if chance.random() < 0.5:
+            sim.world.at(sim.world.now + chance.uniform(1, 40), lambda: sim.world.restore(str(end.peer)))
+    elif kind == "half-dead":
+        hub.fifo(f"t main {end.phase1}\nt quick {end.connection}\n".encode())
+    sim.settle(chance.uniform(0, 3))
+
+
+def carried(sim: SimFleet, tunnel: Tunnel) -> list[str]:
+    """The flows of a tunnel in the kernels of its ends."""
+    lines = []
+    for end in tunnel.ends:
+        s = end.selectors
+        lines += [f for f in sim.flows(end.gateway) if s and f"from {s.local} to {s.remote} peer {end.peer} " in f]
+    return lines
+
+
+def others(sim: SimFleet) -> dict[str, frozenset[int]]:
+    return {t.name: frozenset(i for e in t.ends for i in e.spis) for t in sim.view().tunnels if t.name != "customer-1"}
+
+
+@pytest.mark.parametrize("seed", range(RUNS))
+def test_no_false_proof_and_no_hurt_neighbour(seed: int, tally: Counter[str]) -> None:
+    tally[f"random runs, of {RUNS}; make test plays {SAMPLE}"] += 1
+    chance = random.Random(seed)
+    kind = KINDS[seed % len(KINDS)]
+    sim = fleet(chance, kind)
+    mishap(sim, chance, kind)
+    before = others(sim)
+    document = sim.down(tunnels=["customer-1"])
+    tally[f"down {kind} {document.result}"] += 1
+    if document.exit_code is Exit.REFUSED:
+        assert not sim.sent
+        return
+    tunnel = sim.tunnel_now("customer-1")
+    if document.exit_code is Exit.OK:
+        assert not carried(sim, tunnel)
+        sim.settle(75)
+        assert not carried(sim, sim.tunnel_now("customer-1")), document.results
+    after = others(sim)
+    assert {n for n, spis in before.items() if spis and not spis & after.get(n, frozenset())} == set()
+    up = sim.up(tunnels=["customer-1"], up_s=200.0)
+    tally[f"up {kind} {up.result}"] += 1
+    if up.exit_code is Exit.OK:
+        assert carried(sim, sim.tunnel_now("customer-1"))
