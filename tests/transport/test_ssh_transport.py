@@ -47,7 +47,7 @@ def unreached(transport: SshTransport, gateway: Gateway, phase: str) -> Unreacha
 
 def socket_of(transport: SshTransport, gateway: Gateway) -> socket.socket:
     visitor = transport._visitor
-    return visitor.links.to(visitor.resolver.route(gateway)).connection()[0].transport.sock
+    return visitor.links.to(visitor.route(gateway)).connection()[0].transport.sock
 
 
 # When all is well.
@@ -121,7 +121,8 @@ def test_ssh_config_says_what_the_inventory_leaves_open(sshd: Any, bare_home: Pa
     (bare_home / ".ssh/config").write_text("Include conf.d/*\nHost *\n  User nobody-at-all\n")
     (bare_home / ".ssh/conf.d").mkdir()
     (bare_home / ".ssh/conf.d/hub").write_text(
-        f"Host hub\n HostName 127.0.0.1\n Port {sshd.port}\n User {user}\n IdentityFile {sshd.identity}\n HostKeyAlias a\n"
+        f"Host hub\n HostName 127.0.0.1\n Port {sshd.port}\n User {user}\n"
+        f"IdentityFile {sshd.identity}\n HostKeyAlias a\n"
     )
     (bare_home / ".ssh/known_hosts").write_text(f"a {sshd.host_key}\n")
     with SshTransport() as transport:
@@ -161,6 +162,14 @@ def test_a_host_that_no_longer_shows_a_key_of_the_known_type_has_changed(
     known.write_text(f"{sshd.name} ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAQQ==\n")
     error = unreached(ssh, sshd.gateway(known_hosts=str(known)), "hostkey")
     assert error.message.startswith("changed host key: hub no longer offers rsa SHA256:")
+
+
+def test_a_server_is_asked_for_the_key_that_is_known_of_it(
+    ssh: SshTransport, sshd_with: Callable[..., Any], tmp_path: Path
+) -> None:
+    server, known = sshd_with("ecdsa"), tmp_path / "known"
+    known.write_text(f"{server.name} {(server.home / 'host_ecdsa.pub').read_text()}")
+    assert visit(ssh, server.gateway(known_hosts=str(known))).exit == 0
 
 
 def test_a_revoked_host_key_is_refused_though_it_is_known(ssh: SshTransport, sshd: Any, tmp_path: Path) -> None:
@@ -345,7 +354,8 @@ def test_a_frozen_server_keeps_no_process_from_its_end(sshd: Any) -> None:
 
 def through(jump: Any, sshd: Any, bare_home: Path) -> str:
     (bare_home / ".ssh/config").write_text(
-        f"Host bastion\n HostName 127.0.0.1\n Port {jump.port}\n IdentityFile {jump.identity}\nHost via-*\n ProxyJump bastion\n"
+        f"Host bastion\n HostName 127.0.0.1\n Port {jump.port}\n IdentityFile {jump.identity}\n"
+        "Host via-*\n ProxyJump bastion\n"
     )
     return str(jump.home / "known_hosts")
 
@@ -368,7 +378,7 @@ def test_ssh_config_names_jump_hosts_too(ssh: SshTransport, sshd: Any, jump: Any
     assert jump.logins == 1
 
 
-def test_a_proxy_command_is_a_way_too(ssh: SshTransport, sshd: Any, bare_home: Path) -> None:
+def test_a_proxy_command_is_a_way_too_and_ends_with_the_run(ssh: SshTransport, sshd: Any, bare_home: Path) -> None:
     script = """
         import os, socket, sys, threading
         server = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
@@ -381,6 +391,10 @@ def test_a_proxy_command_is_a_way_too(ssh: SshTransport, sshd: Any, bare_home: P
     (bare_home / "proxy.py").write_text(textwrap.dedent(script))
     (bare_home / ".ssh/config").write_text(f"Host 127.0.0.1\n ProxyCommand {sys.executable} {bare_home}/proxy.py %p\n")
     assert visit(ssh, sshd.gateway(), "echo hello").stdout == b"hello\n"
+    process = socket_of(ssh, sshd.gateway()).process
+    assert process.poll() is None
+    ssh.close()
+    assert process.wait(5) == -signal.SIGHUP
 
 
 def test_a_proxy_command_that_fails_is_named(
@@ -458,5 +472,6 @@ def test_the_end_ends_a_visit_under_way(sshd: Any) -> None:
 
 
 def test_fabric_and_paramiko_are_not_loaded_before_a_visit() -> None:
-    script = "import sys, ipsecfleet.transport as t; t.SshTransport(); sys.exit(bool({'fabric', 'paramiko'} & set(sys.modules)))"
+    loaded = "bool({'fabric', 'paramiko'} & set(sys.modules))"
+    script = f"import sys, ipsecfleet.transport as t; t.SshTransport(); sys.exit({loaded})"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
