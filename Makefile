@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo setup test lint types layers check bench clean
+.PHONY: demo setup test lint types layers check soak bench clean
 
 demo: $(STAMP)
 	@$(BIN)/python examples/demo.py
@@ -28,6 +28,9 @@ layers: $(STAMP)
 
 check: setup lint types layers
 	$(BIN)/pytest
+
+soak: setup
+	IPSECFLEET_RUNS=4000 $(BIN)/pytest -n 2 --dist load tests/run/test_random_runs.py
 
 bench: $(STAMP)
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

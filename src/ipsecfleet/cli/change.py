@@ -88,6 +88,7 @@ def _run(session: Session, selection: Selection, snapshot: Path | None) -> "Run"
 
     if snapshot is None:
         session.require_consent()
+    session.dry |= snapshot is not None
     return Run(
         fleet=session.fleet,
         selection=selection,
@@ -96,6 +97,6 @@ def _run(session: Session, selection: Selection, snapshot: Path | None) -> "Run"
         run_id=session.run_id,
         ask=session.ask,
         say=session.say,
-        dry_run=bool(session.options.dry_run) or snapshot is not None,
+        dry_run=session.dry,
         snapshot=session.read_snapshot(snapshot),
     )

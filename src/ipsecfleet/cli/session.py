@@ -53,6 +53,7 @@ class Session:
         self.options = options.checked()
         self.command = command
         self.moment = time.time()
+        self.dry = bool(options.dry_run)
 
     @cached_property
     def fleet(self) -> Fleet:
@@ -137,7 +138,7 @@ class Session:
 
     def _body(self, document: Document, look: Look) -> str:
         """What a person reads of a document: a plan that was not carried out, else what it came to, else its tables."""
-        if document.plan is not None and self.options.dry_run:
+        if document.plan is not None and self.dry:
             fifos = {g.name: f"{g.paths.run}/isakmpd.fifo" for g in self.fleet.gateways}
             return dry_run_text(document.plan, lines_of, look.width, fifos)
         if document.plan is not None and document.plan.refusals:

@@ -101,7 +101,8 @@ def check(reading: Reading) -> Document:
 def _scope(reading: Reading) -> Scope:
     if reading.snapshot is not None:
         return saved(reading.fleet, reading.selection, reading.snapshot)
-    return survey(reading.prober, reading.fleet, reading.selection, verbs=GLANCE, reading=True)
+    verbs = STARE if reading.prober.keep else GLANCE
+    return survey(reading.prober, reading.fleet, reading.selection, verbs=verbs, reading=True)
 
 
 def _document(command: str, scope: Scope, selection: Selection) -> Document:
