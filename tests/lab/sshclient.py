@@ -4,9 +4,12 @@ import asyncio
 import os
 import select
 import tomllib
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import asyncssh
+
+Connecting = AbstractAsyncContextManager[asyncssh.SSHClientConnection]
 
 
 class Client:
@@ -19,7 +22,7 @@ class Client:
     def files(self, gateway: str) -> Path:
         return self.directory / "gateways" / gateway
 
-    def connect(self, gateway: str, *, user: str = "ipsecops", key: Path | None = None):
+    def connect(self, gateway: str, *, user: str = "ipsecops", key: Path | None = None) -> Connecting:
         return asyncssh.connect(
             "127.0.0.1", self.inventory["gateway"][gateway]["port"], username=user, config=None, agent_path=None,
             client_keys=[str(key or self.directory / "id_ed25519")], known_hosts=str(self.directory / "known_hosts"),
@@ -39,12 +42,16 @@ class Client:
         return done.stdout.decode()
 
     def report(self, gateway: str) -> str:
-        """The answer to `S`, whole: the next answer proves that it was written to its end."""
-        return self.run(gateway, REPORT).stdout.decode("latin-1")
+        """The answer to `S`, of any bytes."""
+        return self.ask(gateway, "S")
+
+    def ask(self, gateway: str, line: str) -> str:
+        """The answer to a FIFO line, whole: the next answer proves that it was written to its end."""
+        return self.run(gateway, ASK, f"{line}\n".encode()).stdout.decode("latin-1")
 
 
-REPORT = """
-    cd run && rm -f isakmpd.result && echo S > isakmpd.fifo
+ASK = """
+    cd run && rm -f isakmpd.result && cat > isakmpd.fifo
     until [ -e isakmpd.result ]; do sleep 0.01; done; mv isakmpd.result taken
     echo 'C get [nothing]:nothing' > isakmpd.fifo
     until [ -e isakmpd.result ]; do sleep 0.01; done; cat taken

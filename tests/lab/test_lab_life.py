@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from sshclient import Client, gone
@@ -13,11 +14,11 @@ from ipsecfleet.lab.scenario import TEST_PSK
 pytestmark = pytest.mark.lab
 
 
-def monitors(directory):
+def monitors(directory: Path) -> list[int]:
     return [int(path.read_text()) for path in directory.glob("gateways/*/run/isakmpd.pid")]
 
 
-def test_down_leaves_no_process_and_no_key_in_run(tmp_path):
+def test_down_leaves_no_process_and_no_key_in_run(tmp_path: Path) -> None:
     info = lab.up(tmp_path / "deep" / ("x" * 100), gateways=2, speed=20, seed=1)
     client = Client(info.directory)
     client.said("hub-ams1", 'kill -USR1 "$(cat run/isakmpd.pid)"; until [ -s run/isakmpd.report ]; do sleep 0.01; done')
@@ -32,7 +33,7 @@ def test_down_leaves_no_process_and_no_key_in_run(tmp_path):
         lab.advance(info.directory, 1)
 
 
-def test_a_crash_is_told_and_can_be_tidied_up(tmp_path):
+def test_a_crash_is_told_and_can_be_tidied_up(tmp_path: Path) -> None:
     info = lab.up(tmp_path / "lab", gateways=1, speed=1, seed=1)
     watched = monitors(info.directory)
     os.kill(info.pid, signal.SIGKILL)
@@ -47,7 +48,7 @@ def test_a_crash_is_told_and_can_be_tidied_up(tmp_path):
     assert not list(info.directory.glob("gateways/*/run"))
 
 
-def test_what_cannot_start_says_why(tmp_path):
+def test_what_cannot_start_says_why(tmp_path: Path) -> None:
     place = tmp_path / "lab"
     place.mkdir()
     (place / "lab.log").touch()
@@ -59,6 +60,25 @@ def test_what_cannot_start_says_why(tmp_path):
     assert lab.status(place).state == "crashed"
 
 
+def test_off_makes_a_stalled_peer_healthy(tmp_path: Path) -> None:
+    info = lab.up(tmp_path / "lab", gateways=2, speed=20, seed=1)
+    client = Client(info.directory)
+    assert client.report("hub-ams1").count("<unnamed> (Phase 2)") == 1
+    assert lab.fault(info.directory, "off").faults == ()
+    lab.advance(info.directory, 300)
+    assert "from-172.16.6.0/24-to-192.168.6.0/24 (Phase 2)" in client.report("hub-ams1")
+    lab.down(info.directory)
+
+
+def test_t_on_a_half_up_tunnel_takes_the_daemon_and_its_fifo_along(tmp_path: Path) -> None:
+    info = lab.up(tmp_path / "lab", gateways=2, speed=20, seed=1)
+    client = Client(info.directory)
+    client.said("hub-ams1", "echo T > run/isakmpd.fifo")
+    lab.advance(info.directory, 130)
+    assert sorted(client.said("hub-ams1", "ls run").split()) == []
+    lab.down(info.directory)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
@@ -68,7 +88,7 @@ def test_what_cannot_start_says_why(tmp_path):
         ("lab", {"speed": 0}, "cannot run at speed 0"),
     ],
 )
-def test_unusable_wishes_are_refused(tmp_path, name, options, message):
+def test_unusable_wishes_are_refused(tmp_path: Path, name: str, options: dict[str, float], message: str) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "inventory.toml").write_text("mine")
     with pytest.raises(OperatorError, match=message):

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-import os
 import re
-import signal
 import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import asyncssh
 import pytest
@@ -13,29 +13,33 @@ from sshclient import Client, gone
 
 from ipsecfleet import lab
 from ipsecfleet.errors import OperatorError
+from ipsecfleet.lab import LabInfo
 from ipsecfleet.lab.scenario import TEST_PSK
 
 pytestmark = pytest.mark.lab
 
 HUB, AMS, OSLO = "hub-fra1", "hub-ams1", "br-oslo"
 CUSTOMER_1 = "from-172.16.1.0/24-to-192.168.1.0/24"
-FIFO_PROBE = r"""
-use Fcntl; $! = 0;
-print sysopen(my $fifo, "$ENV{HOME}/run/isakmpd.fifo", O_WRONLY | O_NONBLOCK) ? -p $fifo ? "fifo" : "file" : $!{ENXIO} ? "ENXIO" : "$!";
+FIFO_PROBE = rb"""
+use Fcntl;
+my $opened = sysopen my $fifo, "$ENV{HOME}/run/isakmpd.fifo", O_WRONLY | O_NONBLOCK;
+print $opened ? -p $fifo ? "fifo" : "file" : $!{ENXIO} ? "ENXIO" : "$!";
 """
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabInfo]:
     directory = tmp_path_factory.mktemp("lab")
     yield lab.up(directory, gateways=3, speed=20, seed=1)
     lab.down(directory)
 
 
 @pytest.fixture
-def client(running):
+def client(running: LabInfo) -> Iterator[Client]:
     yield Client(running.directory)
-    lab.fault(running.directory, "off")
+    for fault in lab.status(running.directory).faults:
+        if fault not in running.faults:
+            lab.fault(running.directory, f"off {fault}")
 
 
 def live(report: str) -> set[str]:
@@ -44,28 +48,28 @@ def live(report: str) -> set[str]:
     return {name for name, flags in blocks if int(flags, 16) & 0x9 == 1}
 
 
-def test_the_inventory_names_three_gateways_and_how_to_reach_them(running, client):
+def test_the_inventory_names_three_gateways_and_how_to_reach_them(running: LabInfo, client: Client) -> None:
     assert set(client.inventory["gateway"]) == {HUB, AMS, OSLO} == set(running.ports)
     assert client.inventory["time_scale"] == 20
     assert stat.S_IMODE((running.directory / "id_ed25519").stat().st_mode) == 0o600
 
 
-def test_input_output_and_status_go_through_whole(client):
+def test_input_output_and_status_go_through_whole(client: Client) -> None:
     data = bytes(range(256)) * 12_000
     done = client.run(HUB, "cat; echo complaint >&2; exit 7", data)
     assert (done.stdout == data, done.stderr, done.exit_status) == (True, b"complaint\n", 7)
 
 
-def test_a_signal_is_told(client):
+def test_a_signal_is_told(client: Client) -> None:
     assert client.run(HUB, "kill -9 $$").exit_signal[0] == "KILL"
 
 
-def test_ssh_connection_is_told_and_doas_drops_it(client):
+def test_ssh_connection_is_told_and_doas_drops_it(client: Client) -> None:
     told = client.said(HUB, """echo "$SSH_CONNECTION"; doas -n /bin/sh -c 'echo "[$SSH_CONNECTION] $USER"'""")
     assert re.fullmatch(rf"127\.0\.0\.1 \d+ 127\.0\.0\.1 {client.inventory['gateway'][HUB]['port']}\n\[\] root\n", told)
 
 
-def test_a_command_is_killed_when_its_channel_closes(client):
+def test_a_command_is_killed_when_its_channel_closes(client: Client) -> None:
     async def leave() -> int:
         async with client.connect(HUB) as connection, connection.create_process("echo $$; exec sleep 100") as process:
             return int(await process.stdout.readline())
@@ -74,7 +78,7 @@ def test_a_command_is_killed_when_its_channel_closes(client):
 
 
 @pytest.mark.parametrize("who", ["stranger", "wrong key"])
-def test_only_one_user_with_one_key_gets_in(client, tmp_path, who):
+def test_only_one_user_with_one_key_gets_in(client: Client, tmp_path: Path, who: str) -> None:
     key = tmp_path / "key"
     asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(key))
 
@@ -86,7 +90,7 @@ def test_only_one_user_with_one_key_gets_in(client, tmp_path, who):
         asyncio.run(enter())
 
 
-def test_no_shell_is_given(client):
+def test_no_shell_is_given(client: Client) -> None:
     async def shell() -> int | None:
         async with client.connect(HUB) as connection:
             return (await connection.run()).exit_status
@@ -94,7 +98,7 @@ def test_no_shell_is_given(client):
     assert asyncio.run(shell()) == 1
 
 
-def test_the_report_shows_what_should_be_up(client):
+def test_the_report_shows_what_should_be_up(client: Client) -> None:
     assert {CUSTOMER_1, "from-172.16.99.0/24-to-192.168.99.0/24"} <= live(client.report(HUB))
     ams = client.report(AMS)
     assert {CUSTOMER_1, "from-172.16.4.0/24-to-192.168.41.0/24", "from-172.16.8.0/24-to-192.168.8.0/24"} <= live(ams)
@@ -103,7 +107,7 @@ def test_the_report_shows_what_should_be_up(client):
     assert live(client.report(OSLO)) == {f"from-10.50.0.0/24-to-10.3{n}.0.0/24" for n in (0, 1)}
 
 
-def test_files_have_the_modes_of_the_real_ones(client):
+def test_files_have_the_modes_of_the_real_ones(client: Client) -> None:
     client.report(HUB)
     place = client.files(HUB)
     modes = {"run/isakmpd.fifo": 0o600, "run/isakmpd.result": 0o644, "run/isakmpd.pid": 0o644, "etc/ipsec.conf": 0o600}
@@ -112,7 +116,7 @@ def test_files_have_the_modes_of_the_real_ones(client):
     assert stat.S_ISFIFO((place / "run/isakmpd.fifo").stat().st_mode)
 
 
-def test_the_pid_file_names_the_monitor_and_usr1_writes_the_state(client):
+def test_the_pid_file_names_the_monitor_and_usr1_writes_the_state(client: Client) -> None:
     ask = """
         pid=$(cat "$HOME/run/isakmpd.pid"); ps -ww -o command= -p "$pid"
         kill -USR1 "$pid"; until [ -s "$HOME/run/isakmpd.report" ]; do sleep 0.01; done
@@ -126,7 +130,7 @@ def test_the_pid_file_names_the_monitor_and_usr1_writes_the_state(client):
     assert f"Authentication=\t{TEST_PSK}" in text
 
 
-def test_ipsecctl_shows_flows_and_sas(client):
+def test_ipsecctl_shows_flows_and_sas(client: Client) -> None:
     flows = client.said(HUB, "ipsecctl -s flow")
     assert "flow esp out from 172.16.1.0/24 to 192.168.1.0/24 peer 10.2.1.1 srcid 10.1.2.2/32" in flows
     assert client.said(HUB, "ipsecctl -s sa").count("esp tunnel from 10.1.2.2 to 10.2.1.1 spi 0x") == 1
@@ -134,13 +138,13 @@ def test_ipsecctl_shows_flows_and_sas(client):
     assert client.said(HUB, "ipsecctl -s all").startswith(f"FLOWS:\n{flows.splitlines()[0]}")
 
 
-def test_ipsecctl_names_a_file_without_touching_anything(client):
+def test_ipsecctl_names_a_file_without_touching_anything(client: Client) -> None:
     printed = client.said(HUB, "cd etc/IPsec && ipsecctl -d -n -v -f customer-1.conf").splitlines()
     assert printed[:2] == [f"t {CUSTOMER_1}", f"C rmv [Phase 2]:Connections={CUSTOMER_1}"]
     assert CUSTOMER_1 in live(client.report(HUB))
 
 
-def test_ipsecctl_unloads_and_loads_through_the_fifo(running, client):
+def test_ipsecctl_unloads_and_loads_through_the_fifo(running: LabInfo, client: Client) -> None:
     assert client.said(OSLO, "ipsecctl -d -f etc/IPsec/ams.conf") == ""
     assert live(client.report(OSLO)) == {"from-10.50.0.0/24-to-10.30.0.0/24"}
     client.said(OSLO, "ipsecctl -f etc/IPsec/ams.conf")
@@ -148,10 +152,10 @@ def test_ipsecctl_unloads_and_loads_through_the_fifo(running, client):
     assert "from-10.50.0.0/24-to-10.31.0.0/24" in live(client.report(OSLO))
 
 
-def test_ipsecctl_takes_flows_from_standard_input(client):
-    deny = b"flow esp from 10.99.0.0/24 to 10.98.0.0/24 peer 192.0.2.1 type deny\n"
+def test_ipsecctl_takes_flows_from_standard_input(client: Client) -> None:
+    deny = b"flow esp from 10.99.0.0/24 to 10.98.0.0/24 type deny\n"
     client.said(OSLO, "ipsecctl -f -", deny)
-    assert "to 10.98.0.0/24 peer 192.0.2.1 type deny" in client.said(OSLO, "ipsecctl -s flow")
+    assert "to 10.98.0.0/24 type deny" in client.said(OSLO, "ipsecctl -s flow")
     client.said(OSLO, "ipsecctl -d -f -", deny)
     again = client.run(OSLO, "ipsecctl -d -f -", deny)
     assert (again.exit_status, again.stderr.splitlines()[0]) == (1, b"ipsecctl: PF_KEY failed: No such process")
@@ -166,27 +170,30 @@ def test_ipsecctl_takes_flows_from_standard_input(client):
         ("doas -n nothing", b"doas: nothing: command not found\n"),
     ],
 )
-def test_stand_ins_complain_as_the_real_ones(client, command, complaint):
+def test_stand_ins_complain_as_the_real_ones(client: Client, command: str, complaint: bytes) -> None:
     done = client.run(OSLO, command)
     assert done.exit_status == 1
     assert done.stderr.startswith(complaint)
 
 
-def test_the_log_gets_a_line(client):
+def test_the_log_gets_a_line(client: Client) -> None:
     client.said(OSLO, 'logger -p daemon.notice -t ipsecfleet "RUN me@here: t quick $(printf "a\\tb")"')
-    assert client.files(OSLO).joinpath("log").read_text().endswith(" br-oslo ipsecfleet: RUN me@here: t quick a\\011b\n")
+    assert (
+        client.files(OSLO).joinpath("log").read_text().endswith(" br-oslo ipsecfleet: RUN me@here: t quick a\\011b\n")
+    )
 
 
-def test_events_are_written_down(client):
+def test_events_are_written_down(client: Client) -> None:
     client.report(OSLO)
     events = [json.loads(line) for line in client.files(OSLO).joinpath("events.jsonl").read_text().splitlines()]
     assert {"fifo", "log", "sa-ready", "sa-add", "flow-add", "exchange-start"} <= {e["event"] for e in events}
-    last = [e for e in events if e["event"] == "fifo"][-1]
-    assert (last["line"], last["gateway"]) == ("S", OSLO)
-    assert last["at"] > last["wall"] - 300
+    asked, answered = [event for event in events if event["event"] == "fifo"][-2:]
+    assert (asked["line"], answered["line"], asked["gateway"]) == ("S", "C get [nothing]:nothing", OSLO)
+    assert asked["at"] <= answered["at"]
+    assert asked["wall"] <= answered["wall"]
 
 
-def test_time_can_be_moved(running, client):
+def test_time_can_be_moved(running: LabInfo, client: Client) -> None:
     before = lab.status(running.directory).moment
     seconds = lab.advance(running.directory, 300).moment - before
     assert 300 <= seconds < 300 + 20 * 10
@@ -194,22 +201,16 @@ def test_time_can_be_moved(running, client):
         lab.advance(running.directory, -1)
 
 
-def test_a_stalled_peer_becomes_healthy(running, client):
-    lab.fault(running.directory, "stalled 10.2.6.1")
-    assert lab.fault(running.directory, "off stalled 10.2.6.1").faults == ()
-    lab.advance(running.directory, 300)
-    assert "from-172.16.6.0/24-to-192.168.6.0/24" in live(client.report(AMS))
-
-
-def test_a_silent_peer_is_not_heard(running, client):
+def test_a_silent_peer_is_not_heard(running: LabInfo, client: Client) -> None:
     assert "peer-silent 10.2.1.1" in lab.fault(running.directory, "peer-silent 10.2.1.1").faults
-    assert CUSTOMER_1 not in live(client.said(HUB, f"echo t quick {CUSTOMER_1} > run/isakmpd.fifo; echo c {CUSTOMER_1} > run/isakmpd.fifo") + client.report(HUB))
-    lab.fault(running.directory, "off")
+    client.said(HUB, f"printf 't quick {CUSTOMER_1}\\nc {CUSTOMER_1}\\n' > run/isakmpd.fifo")
+    assert CUSTOMER_1 not in live(client.report(HUB))
+    lab.fault(running.directory, "off peer-silent 10.2.1.1")
     lab.advance(running.directory, 300)
     assert CUSTOMER_1 in live(client.report(HUB))
 
 
-def test_doas_refuses(running, client):
+def test_doas_refuses(running: LabInfo, client: Client) -> None:
     lab.fault(running.directory, "doas-refused", OSLO)
     done = client.run(OSLO, "doas -n true")
     assert (done.exit_status, done.stderr) == (1, b"doas: Operation not permitted\n")
@@ -218,30 +219,23 @@ def test_doas_refuses(running, client):
 
 @pytest.mark.parametrize(
     ("fault", "fifo", "pid_file"),
-    [("daemon-dead", "No such file or directory", False), ("fifo-regular", "file", False), ("fifo-no-reader", "ENXIO", True)],
+    [
+        ("daemon-dead", "No such file or directory", False),
+        ("fifo-regular", "file", False),
+        ("fifo-no-reader", "ENXIO", True),
+    ],
 )
-def test_a_dead_daemon_and_its_return(running, client, fault, fifo, pid_file):
+def test_a_dead_daemon_and_its_return(running: LabInfo, client: Client, fault: str, fifo: str, pid_file: bool) -> None:
     lab.fault(running.directory, fault, OSLO)
-    assert client.said(OSLO, "perl -", FIFO_PROBE.encode()) == fifo
+    assert client.said(OSLO, "perl -", FIFO_PROBE) == fifo
     assert client.files(OSLO).joinpath("run/isakmpd.pid").exists() == pid_file
     assert "flow esp" in client.said(OSLO, "ipsecctl -s flow")
     lab.fault(running.directory, "off", OSLO)
-    assert client.said(OSLO, "perl -", FIFO_PROBE.encode()) == "fifo"
+    assert client.said(OSLO, "perl -", FIFO_PROBE) == "fifo"
+    assert client.ask(OSLO, "C get [Phase 2]:Connections").startswith("from-10.50.0.0/24-to-10.30.0.0/24")
 
 
-def test_a_crash_takes_the_fifo_along(running, client):
-    client.said(AMS, "echo T > run/isakmpd.fifo")
-    lab.fault(running.directory, "stalled 10.2.2.1")
-    client.said(AMS, f"echo c {CUSTOMER_1} > run/isakmpd.fifo; sleep 0.1; echo T > run/isakmpd.fifo")
-    lab.advance(running.directory, 130)
-    assert not client.files(AMS).joinpath("run/isakmpd.fifo").exists()
-    assert not client.files(AMS).joinpath("run/isakmpd.pid").exists()
-    lab.fault(running.directory, "daemon-dead", AMS)
-    lab.fault(running.directory, "off", AMS)
-    assert "peer-10.2.5.1" in client.report(AMS) or lab.advance(running.directory, 300)
-
-
-def test_a_closed_port_opens_again(running, client):
+def test_a_closed_port_opens_again(running: LabInfo, client: Client) -> None:
     lab.fault(running.directory, "ssh-refused", OSLO)
     with pytest.raises(ConnectionRefusedError):
         client.run(OSLO, "true")
@@ -249,7 +243,7 @@ def test_a_closed_port_opens_again(running, client):
     assert client.said(OSLO, "echo fine") == "fine\n"
 
 
-def test_a_frozen_gateway_never_answers(running, client):
+def test_a_frozen_gateway_never_answers(running: LabInfo, client: Client) -> None:
     lab.fault(running.directory, "frozen", OSLO)
     with pytest.raises(TimeoutError):
         client.run(OSLO, "echo fine", limit=0.3)
@@ -262,14 +256,13 @@ def test_a_frozen_gateway_never_answers(running, client):
         ("report-truncated", lambda text: text.startswith("SA name: ") and not text.endswith("\n\n")),
     ],
 )
-def test_a_report_can_be_spoiled(running, client, fault, shape):
+def test_a_report_can_be_spoiled(running: LabInfo, client: Client, fault: str, shape: Callable[[str], bool]) -> None:
     assert not shape(client.report(OSLO))
     lab.fault(running.directory, fault, OSLO)
-    done = client.run(OSLO, 'rm -f run/isakmpd.result; echo S > run/isakmpd.fifo; until [ -s run/isakmpd.result ]; do sleep 0.01; done; cat run/isakmpd.result')
-    assert shape(done.stdout.decode("latin-1"))
+    assert shape(client.report(OSLO))
 
 
-def test_a_second_writer_shifts_the_answers(running, client):
+def test_a_second_writer_shifts_the_answers(running: LabInfo, client: Client) -> None:
     lab.fault(running.directory, "second-writer-once", OSLO)
     question = """
         rm -f run/isakmpd.result; echo 'C get [Phase 2]:Connections' > run/isakmpd.fifo
@@ -291,13 +284,15 @@ def test_a_second_writer_shifts_the_answers(running, client):
         ("carp-backup", None, "carp-backup concerns no gateway here"),
     ],
 )
-def test_unknown_faults_are_refused_with_a_hint(running, fault, gateway, message):
+def test_unknown_faults_are_refused_with_a_hint(
+    running: LabInfo, fault: str, gateway: str | None, message: str
+) -> None:
     with pytest.raises(OperatorError) as caught:
         lab.fault(running.directory, fault, gateway)
     assert (caught.value.message, bool(caught.value.hint)) == (message, True)
 
 
-def test_a_second_lab_in_the_same_place_is_refused(running):
+def test_a_second_lab_in_the_same_place_is_refused(running: LabInfo) -> None:
     with pytest.raises(OperatorError, match="a lab is running"):
         lab.up(running.directory, gateways=1, speed=1, seed=0)
     assert lab.status(running.directory).state == "running"

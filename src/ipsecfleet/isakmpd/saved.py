@@ -29,7 +29,7 @@ def decode(text: str, source: str) -> Snapshot:
         if document["schema"] != SCHEMA:
             raise OperatorError(f"{source} is a snapshot of schema {document['schema']!r}, this reads {SCHEMA}")
         seen = {str(n): snapshot_of(str(n), _answer(a)) for n, a in document["gateways"].items()}
-        failed = {str(n): _error(e) for n, e in document["failed"].items()}
+        failed = {str(n): _error(str(n), e) for n, e in document["failed"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OperatorError(f"{source} is not a saved snapshot: {error}", hint="make one by show --save FILE") from None
     return Snapshot(seen, failed)
@@ -59,7 +59,7 @@ def _octets(text: object) -> bytes:
     return str(text).encode("utf-8", "surrogateescape")
 
 
-def _error(saved: Mapping[str, object]) -> GatewayError:
+def _error(gateway: str, saved: Mapping[str, object]) -> GatewayError:
     phase = str(saved["phase"])
     kind = GatewayError if phase == "command" else UnreachableError
-    return kind(str(saved["message"]), phase=phase, hint=str(saved["hint"]), kind=str(saved["kind"]))
+    return kind(str(saved["message"]), phase=phase, hint=str(saved["hint"]), kind=str(saved["kind"]), obj=gateway)

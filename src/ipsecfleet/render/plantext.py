@@ -66,8 +66,9 @@ def _head(plan: Plan, width: int) -> list[str]:
     tunnels, gateways = _distinct(s.tunnel for s in plan.steps), _distinct(s.gateway for s in plan.steps)
     what = f" {tunnels[0]}" if len(tunnels) == 1 else f": {count(len(tunnels), 'tunnel')}"
     where = " and ".join(gateways) if len(gateways) < 3 else count(len(gateways), "gateway")
-    pause = sum(w.pause_s for w in plan.waves)
-    waves = f" in {len(plan.waves)} waves, at least {exact(pause)}" if len(plan.waves) > 1 else ""
+    pause = sum(w.pause_s for w in plan.waves) + max(plan.settle_s, plan.look_again_s)
+    waves = f" in {len(plan.waves)} waves" if len(plan.waves) > 1 else ""
+    waves += f", at least {exact(pause)}" if pause else ""
     return wrap(f"{visible(plan.verb)}{what} on {where}: {count(len(plan.steps), 'step')}{waves}", width, "", INDENT)
 
 

@@ -149,6 +149,8 @@ def _names(document: Document, look: Look) -> str:
 
 def _findings(document: Document, look: Look) -> str:
     found = document.findings or ()
+    if found and all(f.severity == "info" and f.gateway is None for f in found):
+        return joined(f"{visible(f.subject)}: {visible(f.text)}" for f in found)
     rows = [Row((f.severity, f.gateway, f.subject), f.text, (f.hint,) if f.hint else ()) for f in found]
     table = lay_out(("severity", "gateway", "subject"), "finding", rows, look)
     severities = Counter(f.severity for f in found)
