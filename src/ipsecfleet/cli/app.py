@@ -18,7 +18,7 @@ from ipsecfleet.model.document import Document
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 UsageError = typer.BadParameter.__base__
 
-Command = Callable[..., Document | None]
+Command = Callable[..., Document]
 
 
 def group(name: str | None, text: str, **settings: Any) -> typer.Typer:
@@ -88,7 +88,12 @@ def _perform(function: Command, options: Globals, command: str, words: dict[str,
         document = interrupted(command, Exit.INTERRUPTED)
     except Exception as error:  # noqa: BLE001  a bug of ours ends here, told by its own exit code
         document = bug(command, error)
-    return Exit.OK if document is None else session.emit(document)
+    try:
+        return session.emit(document)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001  what cannot be rendered is a bug of ours as well
+        return session.emit(bug(command, error))
 
 
 def _version(value: bool) -> None:

@@ -11,7 +11,7 @@ from itertools import chain
 from ipsecfleet.model.document import Document, FlowRow, GatewayRow, SaRow, StepRow
 from ipsecfleet.model.sa import Protocol, Sa
 from ipsecfleet.model.tunnel import WORST_FIRST, End, State, Tunnel
-from ipsecfleet.render.escape import spi_text
+from ipsecfleet.render.escape import spi_text, visible
 from ipsecfleet.render.human import DEFAULT, Look, count, duration, joined, local
 from ipsecfleet.render.layout import Row, lay_out
 from ipsecfleet.render.paste import paste
