@@ -1,5 +1,6 @@
 """The application: its verbs, and what happens around each of them."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -91,7 +92,7 @@ def _perform(function: Command, options: Globals, command: str, words: dict[str,
     try:
         return session.emit(document)
     except BrokenPipeError:
-        raise
+        return _unread(document.exit_code)
     except Exception as error:  # noqa: BLE001  what cannot be rendered is a bug of ours as well
         return session.emit(bug(command, error))
 
@@ -141,12 +142,18 @@ def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
-def _flushed(code: Exit) -> int:
-    """The exit code, once all is written; a reader that went away is no failure of ours."""
+def _flushed(code: Exit) -> Exit:
+    """The exit code, once all is written."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        sys.stderr.close()
+        return _unread(code)
+    return code
+
+
+def _unread(code: Exit) -> Exit:
+    """A reader that went away is no failure of ours; nothing more is written, not even at the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
 

@@ -13,7 +13,7 @@ from itertools import count, islice
 TEST_PSK = "lab-psk-for-tests-only"
 """The pre-shared key of every tunnel of every lab; it protects nothing."""
 
-HUB_FRA, HUB_AMS, CARP_GROUP = "10.1.2.2", "10.1.3.2", "lon"
+HUB_FRA, HUB_AMS, CARP_ADDRESS = "10.1.2.2", "10.1.3.2", "10.1.4.1"
 CITIES = ("oslo", "bergen", "turku", "gdansk", "porto", "basel", "graz", "lyon", "malmo", "riga", "split", "brno")
 CARP_FROM = 8
 
@@ -108,7 +108,9 @@ def default(gateways: int) -> Scenario:
     ours = (*hubs, *branches, *pair)
     addresses = {machine.address for machine in ours}
     tunnels = [tunnel for tunnel in (*_customers(), *_lon_customers()) if tunnel.a.address in addresses]
-    tunnels += [tunnel for number, branch in enumerate(branches) for tunnel in _spokes(branch, number, bool(pair))]
+    tunnels += [
+        tunnel for number, branch in enumerate(branches) for tunnel in _spokes(branch, number, with_lon=bool(pair))
+    ]
     outside = dict.fromkeys(end.address for tunnel in tunnels for end in (tunnel.a, tunnel.b))
     peers = [Machine(f"peer {address}", address) for address in outside if address not in addresses]
     return Scenario((*ours, *peers), tuple(tunnels))
@@ -120,10 +122,9 @@ def _hubs() -> tuple[Machine, ...]:
 
 def _carp_pair() -> tuple[Machine, ...]:
     """The master speaks from the shared address; the backup has one of its own, from which nothing is negotiated."""
-    vip = "10.1.4.1"
     return tuple(
-        Machine(name, address, ("hub", "uk"), CarpMember(CARP_GROUP, "carp0", vip, master))
-        for name, address, master in (("hub-lon1", vip, True), ("hub-lon2", "10.1.4.3", False))
+        Machine(name, address, ("hub", "uk"), CarpMember("lon", "carp0", CARP_ADDRESS, master))
+        for name, address, master in (("hub-lon1", CARP_ADDRESS, True), ("hub-lon2", "10.1.4.3", False))
     )
 
 
@@ -151,7 +152,7 @@ def _customers() -> list[Tunnel]:
 
 
 def _lon_customers() -> list[Tunnel]:
-    return [_customer("customer-20", "10.1.4.1", "172.16.20.0/24", "10.2.20.1", "192.168.20.0/24")]
+    return [_customer("customer-20", CARP_ADDRESS, "172.16.20.0/24", "10.2.20.1", "192.168.20.0/24")]
 
 
 def _customer(name: str, hub: str, behind: str, peer: str, network: str) -> Tunnel:
@@ -165,17 +166,21 @@ def _passive(tunnel: Tunnel) -> Tunnel:
     return replace(tunnel, a=replace(tunnel.a, active=False), b=replace(tunnel.b, active=True))
 
 
-def _spokes(branch: Machine, number: int, with_lon: bool) -> list[Tunnel]:
+def _spokes(branch: Machine, number: int, *, with_lon: bool) -> list[Tunnel]:
     """The tunnels of one branch: to Frankfurt, every other one also to Amsterdam, the first one also to London."""
-    city, network = branch.name.removeprefix("br-"), f"10.{50 + number // 250}.{number % 250}.0/24"
-    spokes = [_spoke(city, "fra", branch, network, End(HUB_FRA, f"10.30.{number}.0/24", bool(number % 2), ""))]
+    high, low = divmod(number, 250)
+    spokes = [_spoke("fra", HUB_FRA, f"10.{30 + high}.{low}.0/24", branch, number)]
     if number % 2 == 0:
-        spokes.append(_spoke(city, "ams", branch, network, End(HUB_AMS, f"10.31.{number}.0/24", active=False, file="")))
+        spokes.append(_spoke("ams", HUB_AMS, f"10.{40 + high}.{low}.0/24", branch, number))
     if with_lon and number == 0:
-        spokes.append(_spoke(city, "lon", branch, network, End("10.1.4.1", "10.32.0.0/24", active=False, file="")))
+        spokes.append(_spoke("lon", CARP_ADDRESS, "10.60.0.0/24", branch, number))
     return spokes
 
 
-def _spoke(city: str, hub: str, branch: Machine, network: str, hub_end: End) -> Tunnel:
-    near = replace(hub_end, file=f"{city}.conf")
-    return Tunnel(f"{city}-{hub}", near, End(branch.address, network, not near.active, f"{hub}.conf"))
+def _spoke(hub: str, address: str, behind: str, branch: Machine, number: int) -> Tunnel:
+    """Kept up by the hub for every other branch, by the branch for the rest."""
+    high, low = divmod(number, 250)
+    city, by_hub = branch.name.removeprefix("br-"), number % 2 == 1
+    near = End(address, behind, active=by_hub, file=f"{city}.conf")
+    far = End(branch.address, f"10.{50 + high}.{low}.0/24", active=not by_hub, file=f"{hub}.conf")
+    return Tunnel(f"{city}-{hub}", near, far)
