@@ -235,6 +235,21 @@ def test_a_dead_daemon_and_its_return(running: LabInfo, client: Client, fault: s
     assert client.ask(OSLO, "C get [Phase 2]:Connections").startswith("from-10.50.0.0/24-to-10.30.0.0/24")
 
 
+def test_a_busy_daemon_answers_late(running: LabInfo, client: Client) -> None:
+    began = lab.fault(running.directory, "busy", OSLO).moment
+    assert began is not None
+    client.report(OSLO)
+    events = [json.loads(line) for line in client.files(OSLO).joinpath("events.jsonl").read_text().splitlines()]
+    asked = [event for event in events if event["event"] == "fifo" and event["line"] == "S"][-1]
+    assert asked["at"] > began + 3
+
+
+def test_every_fault_is_listed_with_its_meaning() -> None:
+    assert {"doas-refused", "second-writer", "peer-silent ADDRESS"} <= {
+        name for name, meaning in lab.faults() if meaning
+    }
+
+
 def test_a_closed_port_opens_again(running: LabInfo, client: Client) -> None:
     lab.fault(running.directory, "ssh-refused", OSLO)
     with pytest.raises(ConnectionRefusedError):

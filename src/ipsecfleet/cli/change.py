@@ -97,6 +97,7 @@ def _run(session: Session, selection: Selection, snapshot: Path | None) -> "Run"
         run_id=session.run_id,
         ask=session.ask,
         say=session.say,
+        waits=session.waits,
         dry_run=session.dry,
         snapshot=session.read_snapshot(snapshot),
     )

@@ -125,9 +125,15 @@ class Session:
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def say(self, line: str) -> None:
-        """A line of talk: kept with -v, on a terminal shown for as long as it is true."""
-        if self.options.verbose and self.talks:
+        """What has happened: told on a terminal, and elsewhere with -v."""
+        if self.talks and (self.options.verbose or sys.stderr.isatty()):
+            self.progress.clear()
             sys.stderr.write(f"{visible(line)}\n")
+
+    def waits(self, line: str) -> None:
+        """What is waited for: on a terminal for as long as it is true, with -v kept."""
+        if self.options.verbose:
+            self.say(line)
         else:
             self.progress.show(line)
 

@@ -27,6 +27,9 @@ user = "{USER}"
 privilege = "doas"
 known_hosts = "{lab.known_hosts.name}"
 identity = "{lab.identity}"
+
+[limits]
+max_gateways_touched = "50%"
 """
 
 

@@ -88,8 +88,11 @@ class GatewaySnapshot:
 
     @property
     def unknown(self) -> tuple[tuple[str, str], ...]:
-        """The parts that could not be read, with the reason, in the order of the fields."""
-        parts = ("sas", "connections", "flows", "kernel", "carp")
+        """The parts of every look that could not be read, with the reason, in the order of the fields.
+
+        The CARP role is not among them: it matters only where the inventory has the gateway in a group.
+        """
+        parts = ("sas", "connections", "flows", "kernel")
         return tuple((p, v.why) for p in parts if isinstance(v := getattr(self, p), Unknown))
 
 

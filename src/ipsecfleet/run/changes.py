@@ -25,7 +25,7 @@ NOT_DONE = frozenset({"failed", "refused", "skipped"})
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a changing verb works with; `ask` shows a plan and answers yes or no, `say` gets progress."""
+    """What a changing verb works with; `ask` shows a plan and answers yes or no, the rest is the engine's."""
 
     fleet: Fleet
     selection: Selection
@@ -34,6 +34,7 @@ class Run:
     run_id: str
     ask: Callable[[Plan], bool]
     say: Callable[[str], None] = field(default=lambda _line: None)
+    waits: Callable[[str], None] = field(default=lambda _line: None)
     dry_run: bool = False
     snapshot: Snapshot | None = None
 
@@ -105,7 +106,7 @@ class _Finish:
         if not self.run.ask(plan):
             said_no = RefusedError("declined at the prompt; nothing was sent", kind="declined", obj=self.command)
             return replace(base, exit_code=Exit.REFUSED, result="refused", errors=(said_no,))
-        engine = Engine(self.run.prober, self.run.clock, self.scope.view, waiting, self.run.say)
+        engine = Engine(self.run.prober, self.run.clock, self.scope.view, waiting, self.run.say, self.run.waits)
         outcome = engine.run(plan)
         return self._told(base, plan, outcome, dark, text)
 

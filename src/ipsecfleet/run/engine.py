@@ -48,13 +48,14 @@ class Outcome:
 
 @dataclass(slots=True)
 class Engine:
-    """One run of one plan; `say` gets a line of progress."""
+    """One run of one plan; `say` hears what has happened, `waits` what is waited for."""
 
     prober: Prober
     clock: Clock
     view: View
     waiting: Waiting = Waiting()
     say: Say = field(default=lambda _line: None)
+    waits: Say = field(default=lambda _line: None)
     _rows: list[StepRow] = field(default_factory=list)
     _errors: list[IpsecfleetError] = field(default_factory=list)
     _broken: set[str] = field(default_factory=set)
@@ -74,7 +75,7 @@ class Engine:
 
     def _wave(self, wave: Wave) -> None:
         if wave.pause_s:
-            self.say(f"waiting {wave.pause_s:.0f} s: {wave.why}")
+            self.waits(f"waiting {wave.pause_s:.0f} s: {wave.why}")
             self.clock.sleep(wave.pause_s)
         steps = [s for s in wave.steps if s.tunnel not in self._broken]
         self._note((s for s in wave.steps if s not in steps), "skipped", "an earlier step of this tunnel failed")
@@ -156,7 +157,7 @@ class Engine:
             pending = [v for v in verdicts if v.word is Word.PENDING and v.target.tunnel not in self._broken]
             if not pending or (plan.verb == "up" and elapsed > self.waiting.up_s):
                 return tuple(_final(v) for v in verdicts)
-            self.say(pending[0].text)
+            self.waits(f"{pending[0].target.tunnel}: {pending[0].text}")
             self.clock.sleep(POLL_S if plan.verb == "up" else _pause(plan, elapsed))
             self._look(plan)
 
