@@ -115,14 +115,19 @@ def lab_status(_session: Session, directory: Dir = LAB) -> Document:
 @verb(lab_app, "fault")
 def lab_fault(
     _session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME|off", help="A fault of the lab; off ends them.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME [ADDR]|off [NAME]|list", help="A fault of the lab; off ends it, or all."),
+    ],
     gateway: Annotated[str | None, typer.Option("-g", "--gateway", metavar="NAME", help="Only there.")] = None,
     directory: Dir = LAB,
 ) -> Document:
-    """Switch a fault on, or all off."""
+    """Switch a fault on or off, or list what there is."""
     from ipsecfleet import lab
 
-    return _told("lab fault", lab.fault(directory, name, gateway))
+    if words == ["list"]:
+        return Document("lab fault", findings=tuple(Finding(None, "info", name, text) for name, text in lab.faults()))
+    return _told("lab fault", lab.fault(directory, " ".join(words), gateway))
 
 
 @verb(lab_app, "advance")
