@@ -44,8 +44,8 @@ def _daemon(gateway: Gateway, answer: Answer, seen: GatewaySnapshot) -> Iterable
         yield _finding(
             name, "problem", "pid", "there is no isakmpd.pid, so isakmpd does not run", "rcctl check isakmpd"
         )
-    for part, why in seen.unknown:
-        yield _finding(name, "problem", part, f"could not be read: {why}")
+    for part, unknown in seen.unknown:
+        yield _finding(name, "problem", part, f"could not be read: {unknown.why}", unknown.hint)
     section = answer.last("host")
     facts = host.parse_host(section.body) if section is not None else host.HostFacts()
     if facts.fifo_mode is not None and facts.fifo_mode & 0o077:

@@ -26,6 +26,17 @@ LISTS = {
 }
 """Sections of the answer and what standing in them means; the daemon's own lists win over ours."""
 
+ADVICE = {
+    "missing": "isakmpd does not run there: start it, then run this again",
+    "irregular": "remove that file; isakmpd does not start while it is there",
+    "no-reader": "isakmpd was killed there: restart it, then run this again",
+    "no-answer": "the daemon is busy or hangs: look at it, then run this again",
+    "shifted": "let whoever asks the daemon all the time pause, then run this again",
+    "busy": "another ipsecfleet is at work there; run this again",
+    "too-big": "look at the gateway: no daemon of this fleet has so much to say",
+}
+"""What to do about a section that did not end well, by its status word."""
+
 NEEDED = (("Phase", "2"), ("ISAKMP-peer", None), ("Configuration", None))
 """What `c NAME` builds from in the connection's own section (recipes.md 2)."""
 
@@ -62,7 +73,7 @@ def _part(answer: Answer, name: str, parse: Callable[[bytes], T | Unknown]) -> T
     if section is None:
         return Unknown("not read" if answer.complete else "the answer was cut off")
     if section.status != "ok":
-        return Unknown(_why(section.status, section.body))
+        return Unknown(_why(section.status, section.body), ADVICE.get(section.status, ""))
     return parse(section.body)
 
 

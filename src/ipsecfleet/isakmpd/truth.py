@@ -134,7 +134,7 @@ def _judge(draft: _Draft, seen: GatewaySnapshot, drafts: Sequence[_Draft], *, ba
 
 def _state(end: End, seen: GatewaySnapshot, *, sole: bool, backup: bool) -> tuple[State, str]:
     """The first state that applies, in the order of DESIGN 4, and what its word does not say."""
-    unreadable = [why for part, why in seen.unknown if part in {"sas", "connections", "flows"}]
+    unreadable = [u.why for part, u in seen.unknown if part in {"sas", "connections", "flows"}]
     if unreadable:
         return State.UNKNOWN, unreadable[0]
     if backup:

@@ -11,9 +11,10 @@ from ipsecfleet.model.sa import Exchange, Flow, KeptUp, KernelSa, Sa
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A part of a snapshot that could not be read, and why."""
+    """A part of a snapshot that could not be read, why, and what to do about it."""
 
     why: str
+    hint: str = ""
 
 
 class Listing(StrEnum):
@@ -87,13 +88,13 @@ class GatewaySnapshot:
     unparsed: tuple[str, ...] = ()
 
     @property
-    def unknown(self) -> tuple[tuple[str, str], ...]:
-        """The parts of every look that could not be read, with the reason, in the order of the fields.
+    def unknown(self) -> tuple[tuple[str, Unknown], ...]:
+        """The parts of every look that could not be read, in the order of the fields.
 
         The CARP role is not among them: it matters only where the inventory has the gateway in a group.
         """
         parts = ("sas", "connections", "flows", "kernel")
-        return tuple((p, v.why) for p in parts if isinstance(v := getattr(self, p), Unknown))
+        return tuple((p, v) for p in parts if isinstance(v := getattr(self, p), Unknown))
 
 
 @dataclass(frozen=True, slots=True)

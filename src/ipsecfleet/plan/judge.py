@@ -86,7 +86,7 @@ def _down(plan: Plan, view: View, target: Target, patience: Patience) -> Verdict
     seen = view.seen(target.gateway)
     if seen is None or seen.unknown:
         failed = view.snapshot.failed.get(target.gateway)
-        why = failed.message if failed is not None else seen.unknown[0][1] if seen is not None else "not visited"
+        why = failed.message if failed is not None else seen.unknown[0][1].why if seen is not None else "not visited"
         return Verdict(target, Word.FAILED, f"{target.gateway} could not be read after the change: {why}")
     back = _back(view, target)
     if back:

@@ -82,7 +82,7 @@ def _absent(gateway: str, wanted: Selectors, addresses: Sequence[str], snapshot:
     """The end of a tunnel that this gateway's daemon knows nothing of."""
     unreadable = snapshot.gateways[gateway].unknown
     state = State.UNKNOWN if unreadable else State.DOWN
-    note = unreadable[0][1] if unreadable else "the daemon knows no such connection"
+    note = unreadable[0][1].why if unreadable else "the daemon knows no such connection"
     return End(gateway, None, state, peer=addresses[0] if addresses else None, selectors=wanted, note=note)
 
 

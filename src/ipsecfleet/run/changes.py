@@ -17,7 +17,7 @@ from ipsecfleet.plan.up import UpOptions, plan_up
 from ipsecfleet.run.clock import Clock
 from ipsecfleet.run.engine import Engine, Outcome, Waiting, row_of
 from ipsecfleet.run.probe import STARE, Prober
-from ipsecfleet.run.scope import Scope, gateway_rows, look_at_files, saved, survey, unreachable_codes
+from ipsecfleet.run.scope import Scope, gateway_rows, look_at_files, saved, survey, troubles, unreachable_codes
 
 NOT_DONE = frozenset({"failed", "refused", "skipped"})
 """States of a step that was not carried out."""
@@ -125,7 +125,7 @@ class _Finish:
             steps=tuple(row_of(step, "planned") for step in plan.steps),
             plan=plan,
             results=tuple(TunnelResult(name, ok=True, text=f"{name}: {self.command} already") for name in plan.already),
-            errors=(*self._nothing(nothing), *self.scope.view.snapshot.failed.values()),
+            errors=(*self._nothing(nothing), *troubles(self.scope)),
         )
 
     def _nothing(self, nothing: Sequence[Exit]) -> Iterable[IpsecfleetError]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 from ipsecfleet.errors import GatewayError, IpsecfleetError, RefusedError
-from ipsecfleet.isakmpd.snapshot import snapshot_of
+from ipsecfleet.isakmpd.snapshot import ADVICE, snapshot_of
 from ipsecfleet.isakmpd.steps import batches, command_of, lines_of
 from ipsecfleet.isakmpd.visit import Answer, Section
 from ipsecfleet.model.document import StepRow
@@ -183,13 +183,7 @@ def _said(section: Section | None) -> str:
 
 
 def _hint(section: Section | None) -> str:
-    hints = {
-        "missing": "isakmpd does not run there: start it, then run this again",
-        "irregular": "remove that file; isakmpd does not start while it is there",
-        "no-reader": "isakmpd does not run there, or was killed: start it, then run this again",
-        "busy": "another ipsecfleet is at work there; run this again",
-    }
-    return hints.get(section.status, "") if section is not None else "look at the gateway, then run this again"
+    return ADVICE.get(section.status, "") if section is not None else "look at the gateway, then run this again"
 
 
 def _proof(step: Step) -> str | None:

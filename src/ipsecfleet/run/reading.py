@@ -18,7 +18,7 @@ from ipsecfleet.model.snapshot import Snapshot, Unknown
 from ipsecfleet.plan.down import conf_path
 from ipsecfleet.run.fanout import fan_out
 from ipsecfleet.run.probe import GLANCE, STARE, Prober
-from ipsecfleet.run.scope import Scope, gateway_rows, saved, survey, unreachable_codes
+from ipsecfleet.run.scope import Scope, gateway_rows, saved, survey, troubles, unreachable_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def check(reading: Reading) -> Document:
     code = foremost([*dark, *([Exit.FINDINGS] if bad else [])])
     words = {Exit.OK: "ok", Exit.FINDINGS: "findings", Exit.UNREACHABLE: "unreachable"}
     rows = gateway_rows(scope)
-    return Document("check", code, words[code], gateways=rows, findings=tuple(found), errors=tuple(failed.values()))
+    return Document("check", code, words[code], gateways=rows, findings=tuple(found), errors=troubles(scope))
 
 
 def _scope(reading: Reading) -> Scope:
@@ -114,7 +114,7 @@ def _document(command: str, scope: Scope, selection: Selection) -> Document:
     why = OperatorError(
         "the selection matches nothing", kind="nothing", obj=command, hint="see ipsecfleet show tunnels"
     )
-    errors = (*scope.view.snapshot.failed.values(), *([why] if code is Exit.NOTHING else []))
+    errors = (*troubles(scope), *([why] if code is Exit.NOTHING else []))
     return Document(command, code, words[code], gateways=gateway_rows(scope), errors=errors)
 
 

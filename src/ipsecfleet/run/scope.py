@@ -66,9 +66,24 @@ def look_at_files(prober: Prober, scope: Scope, selection: Selection, conf: dict
 
 
 def unreachable_codes(scope: Scope, selection: Selection, *, every_member: bool = False) -> list[Exit]:
-    """UNREACHABLE once for every gateway that could not be visited and that matters (docs/ipsecfleet.1)."""
-    failed = (scope.view.gateway(n) for n in scope.view.snapshot.failed)
-    return [Exit.UNREACHABLE for g in failed if _matters(g, scope, selection, every_member=every_member)]
+    """UNREACHABLE once for every gateway that matters and gave no whole answer (docs/ipsecfleet.1)."""
+    snapshot = scope.view.snapshot
+    silent = (*snapshot.failed, *(name for name, seen in snapshot.gateways.items() if seen.unknown))
+    gateways = map(scope.view.gateway, silent)
+    return [Exit.UNREACHABLE for g in gateways if _matters(g, scope, selection, every_member=every_member)]
+
+
+def troubles(scope: Scope) -> tuple[GatewayError, ...]:
+    """Why gateways gave no answer, or none that is whole; `obj` is the gateway."""
+    snapshot = scope.view.snapshot
+    unread = (_unreadable(name, seen) for name, seen in snapshot.gateways.items() if seen.unknown)
+    return (*unread, *snapshot.failed.values())
+
+
+def _unreadable(gateway: str, seen: GatewaySnapshot) -> GatewayError:
+    part, unknown = seen.unknown[0]
+    text = f"the {part} of {gateway} could not be read: {unknown.why}"
+    return GatewayError(text, kind="unreadable", obj=gateway, hint=unknown.hint)
 
 
 def gateway_rows(scope: Scope) -> tuple[GatewayRow, ...]:
@@ -91,7 +106,8 @@ def _answered(gateway: Gateway, seen: GatewaySnapshot) -> GatewayRow:
         gateway=gateway.name,
         state="failed" if unknown else "ok",
         phase="command" if unknown else None,
-        error=f"{unknown[0][0]}: {unknown[0][1]}" if unknown else None,
+        error=f"{unknown[0][0]}: {unknown[0][1].why}" if unknown else None,
+        hint=unknown[0][1].hint or None if unknown else None,
         release=seen.release,
         carp=roles.get(gateway.carp.interface) if gateway.carp is not None else None,
         level=gateway.privilege,
