@@ -1,0 +1,163 @@
+"""Debian's sshd in a mount namespace of its own, where `ipsecops` lives with mksh for a shell and doas for a way to root.
+
+The script runs in `unshare --mount`. There /etc is a copy on a tmpfs, with one user more; /run and /usr/local are empty
+but for what is put there; the rest of the machine is as it is, so that the visit program finds a gateway's files where
+the lab has them. From outside, /etc in there is /proc/PID/root/etc, so that doas.conf can change while sshd runs. All
+of it is gone with the last process of the namespace (mount_namespaces(7)), and those are ended one by one.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+USER = "ipsecops"
+PERMIT = f"permit nopass {USER} as root cmd /usr/bin/perl\n"
+PROGRAMS = ("sshd", "ssh-keygen", "mksh", "doas", "perl", "unshare", "mount", "ps")
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+_NAMESPACE = """\
+home=$1
+mount -t tmpfs -o mode=0755 etc "$home/etc"
+cp -a /etc/. "$home/etc"
+mount --bind "$home/etc" /etc
+for directory in /run /usr/local; do mount -t tmpfs -o mode=0755 own "$directory"; done
+echo 'ipsecops:x:29873:29873:an operator:/run/ipsecops:/bin/mksh' >> /etc/passwd
+echo 'ipsecops:*:19000:0:99999:7:::' >> /etc/shadow
+echo 'ipsecops:x:29873:' >> /etc/group
+rm -f /etc/doas.conf
+mkdir -p /run/sshd /usr/local/libexec
+install -d -m 0700 -o ipsecops -g ipsecops /run/ipsecops /run/ipsecops/.ssh
+install -m 0600 -o ipsecops -g ipsecops "$home/authorized_keys" /run/ipsecops/.ssh/authorized_keys
+exec "$2" -D -f "$home/config" -E "$home/log"
+"""
+
+_CONFIG = """\
+ListenAddress 127.0.0.1:{port}
+HostKey {home}/host
+PidFile none
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM no
+LogLevel VERBOSE
+"""
+
+
+def missing() -> str:
+    """What the machine lacks for this, as a sentence; empty if nothing."""
+    lacking = [program for program in PROGRAMS if shutil.which(program, path=PATH) is None]
+    if lacking:
+        return f"these tests are about real programs, and {', '.join(lacking)} is not there: run `make setup` as root"
+    if os.geteuid() != 0:
+        return "a mount namespace with a user and a doas.conf of its own needs root: run `sudo make test`"
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
+        return "root may not make a mount namespace here: a container needs CAP_SYS_ADMIN for that"
+    return ""
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 5) -> None:
+    """Poll until something holds."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, f"{what}: not within {seconds} s"
+        time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class RealSsh:
+    """That sshd, running, and its files; who has the identity may log in as ipsecops."""
+
+    home: Path
+    port: int
+    pid: int
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.home / "known_hosts"
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the host key, as ssh-keygen prints it."""
+        command = ["ssh-keygen", "-l", "-f", str(self.home / "host.pub")]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[1]
+
+    @property
+    def root(self) -> Path:
+        """The root directory as it is in there."""
+        return Path(f"/proc/{self.pid}/root")
+
+    @property
+    def logins(self) -> int:
+        """How many there have been."""
+        return (self.home / "log").read_text().count("Accepted publickey")
+
+    def doas(self, rules: str | None, mode: int = 0o600) -> None:
+        """Write doas.conf, or remove it."""
+        conf = self.root / "etc/doas.conf"
+        conf.unlink(missing_ok=True)
+        if rules is not None:
+            conf.write_text(rules)
+            conf.chmod(mode)
+
+    def sessions(self) -> list[int]:
+        """The processes in there, but for sshd's first."""
+        own = _namespace(self.pid)
+        pids = [int(process.name) for process in Path("/proc").glob("[0-9]*")]
+        return [pid for pid in pids if pid != self.pid and _namespace(pid) == own]
+
+    def end_sessions(self) -> None:
+        """End what is left of all logins, frozen or not."""
+        for pid in self.sessions():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not self.sessions(), "sessions end")
+
+
+@contextlib.contextmanager
+def running(home: Path, authorized_keys: str) -> Iterator[RealSsh]:
+    """One of these, with its files in a new directory, for as long as the context lasts."""
+    port = _free_port()
+    _lay_out(home, port, authorized_keys)
+    program = str(shutil.which("sshd", path=PATH))
+    command = ["unshare", "--mount", "sh", "-euc", _NAMESPACE, "sh", str(home), program]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, env={"PATH": PATH}) as process:
+        sshd = RealSsh(home, port, process.pid)
+        try:
+            wait_for(lambda: process.poll() is not None or "Server listening" in _text(home / "log"), "sshd listens")
+            assert process.poll() is None, f"sshd has ended: {_text(home / 'log') or 'see above'}"
+            yield sshd
+            sshd.end_sessions()
+        finally:
+            process.kill()
+
+
+def _lay_out(home: Path, port: int, authorized_keys: str) -> None:
+    """What sshd needs: its configuration, a host key, a place for its /etc, and who may log in."""
+    (home / "etc").mkdir(parents=True)
+    (home / "authorized_keys").write_text(authorized_keys)
+    (home / "config").write_text(_CONFIG.format(home=home, port=port))
+    keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(home / "host")]
+    subprocess.run(keygen, check=True, stdin=subprocess.DEVNULL)
+    (home / "known_hosts").write_text(f"[127.0.0.1]:{port} {(home / 'host.pub').read_text()}")
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def _free_port() -> int:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server:
+        return int(server.getsockname()[1])
+
+
+def _namespace(pid: int) -> str:
+    """The mount namespace of a process; empty if it has ended, or is none that root may look into."""
+    with contextlib.suppress(OSError):
+        return str(Path(f"/proc/{pid}/ns/mnt").readlink())
+    return ""
