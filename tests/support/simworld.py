@@ -4,16 +4,18 @@ The whole path from the engine down to the daemon runs without a process, a sock
 visit program and real SSH are held to the same scenarios by the tests marked `lab` and `openssh`.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from threading import RLock
 
 from ipsecfleet.inventory.words import Selection
+from ipsecfleet.isakmpd import saved
 from ipsecfleet.lab.daemon import Daemon, World, show_flows, show_sas
 from ipsecfleet.lab.ipsecctl import ipsecctl
 from ipsecfleet.model.document import Document
-from ipsecfleet.model.fleet import Fleet, Gateway, Limit, Limits, TunnelEnd, TunnelSpec
-from ipsecfleet.model.tunnel import Tunnel
+from ipsecfleet.model.fleet import Carp, Fleet, Gateway, Limit, Limits, TunnelEnd, TunnelSpec
+from ipsecfleet.model.tunnel import End, Tunnel
 from ipsecfleet.plan.down import DownOptions
 from ipsecfleet.plan.up import UpOptions
 from ipsecfleet.plan.view import View
@@ -51,7 +53,11 @@ class SimClock:
 
 @dataclass
 class SimFleet:
-    """Machines, tunnels and what the inventory knows of them."""
+    """Machines, tunnels and what the inventory knows of them.
+
+    `dead` gateways raise in every visit, those in `fails_to_act` in visits that change something; `parts` has what a
+    gateway answers in place of a section; `before_visit` is told of every visit and whether it changes something.
+    """
 
     world: World = field(default_factory=lambda: World(seed=7, start=1_795_000_000.0))
     gateways: list[Gateway] = field(default_factory=list)
@@ -61,33 +67,55 @@ class SimFleet:
     carp: dict[str, str] = field(default_factory=dict)
     ssh: dict[str, str] = field(default_factory=dict)
     dead: dict[str, Exception] = field(default_factory=dict)
+    fails_to_act: dict[str, Exception] = field(default_factory=dict)
+    parts: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
+    before_visit: Callable[[str, bool], None] = lambda _name, _changing: None
     sent: dict[str, list[str]] = field(default_factory=dict)
     lock: RLock = field(default_factory=RLock)
 
-    def gateway(self, name: str, address: str, **more: object) -> Daemon:
+    def gateway(self, name: str, *addresses: str, **more: object) -> Daemon:
         """A machine of ours."""
-        self.gateways.append(Gateway(name, "192.0.2.1", ike=(address,), **more))
-        return self.world.gateway(name, [address])
+        self.gateways.append(Gateway(name, "192.0.2.1", ike=addresses, **more))
+        return self.world.gateway(name, addresses)
+
+    def carp_pair(self, group: str, vip: str, *members: str) -> None:
+        """The members of a CARP group; the first is master and answers to the shared address."""
+        for number, name in enumerate(members):
+            own = f"10.99.0.{number + 1}"
+            self.gateways.append(Gateway(name, "192.0.2.1", ike=(own,), carp=Carp(group, "carp0", vip)))
+            self.world.gateway(name, [vip, own] if number == 0 else [own])
+            self.role(name, "MASTER" if number == 0 else "BACKUP")
+
+    def role(self, name: str, role: str) -> None:
+        self.carp[name] = f"carp0: flags=8843<UP> mtu 1500\n\tcarp: {role} carpdev em0 vhid 1\n"
 
     def peer(self, address: str) -> Daemon:
         """A machine of somebody else."""
         return self.world.gateway(f"peer {address}", [address])
 
     def rule(self, machine: str, mode: str, here: str, there: str, peer: str, file: str = "") -> None:
-        """Load one ike rule on a machine, as ipsecctl -f does, and keep it as a conf file."""
-        text = f'ike {mode} esp from {here} to {there} peer {peer} quick group none psk "{PSK}"\n'
-        path = f"/etc/IPsec/{file or f'{peer}-{len(self.files.get(machine, {}))}'}.conf"
-        self.files.setdefault(machine, {})[path] = text
+        """Load one ike rule on a machine, as ipsecctl -f does, and keep it in a conf file."""
+        to = f"peer {peer} " if peer else ""
+        text = f'ike {mode} esp from {here} to {there} {to}quick group none psk "{PSK}"\n'
+        files = self.files.setdefault(machine, {})
+        path = f"/etc/IPsec/{file or f'{peer}-{len(files)}'}.conf"
+        files[path] = files.get(path, "") + text
         self.ipsecctl(machine, "-f", path)
 
+    def restart(self, name: str) -> None:
+        """The daemon is killed and started: kernel and peers know nothing of it, and its configuration is gone."""
+        self.daemon(name).kill()
+        self.daemon(name).start()
+
     def tunnel(self, name: str, a: tuple[str, str], b: tuple[str, str]) -> None:
-        """Tell the inventory of a tunnel: (gateway or peer address, network) at each end."""
+        """Tell the inventory of a tunnel: (gateway, CARP group or peer, networks) at each end."""
         self.specs.append(TunnelSpec(name, self._end(*a), self._end(*b)))
 
-    def _end(self, where: str, network: str) -> TunnelEnd:
-        ours = any(g.name == where for g in self.gateways)
-        networks = (ip_network(network),)
-        return TunnelEnd(gateway=where, networks=networks) if ours else TunnelEnd(peer=where, networks=networks)
+    def _end(self, where: str, networks: str) -> TunnelEnd:
+        end = TunnelEnd(networks=tuple(map(ip_network, networks.split(","))))
+        if any(g.carp is not None and g.carp.group == where for g in self.gateways):
+            return replace(end, carp=where)
+        return replace(end, gateway=where) if any(g.name == where for g in self.gateways) else replace(end, peer=where)
 
     @property
     def fleet(self) -> Fleet:
@@ -133,6 +161,19 @@ class SimFleet:
     def state(self, name: str) -> str:
         return self.tunnel_now(name).state.value
 
+    def end(self, name: str, gateway: str) -> End:
+        return next(e for e in self.tunnel_now(name).ends if e.gateway == gateway)
+
+    def fifo(self, name: str, *lines: str) -> None:
+        """What somebody else writes to the FIFO, in one write."""
+        self.daemon(name).fifo("".join(f"{line}\n" for line in lines).encode())
+
+    def save(self, names: Sequence[str] = ()) -> str:
+        """A snapshot of every gateway as `show --save` writes it."""
+        prober = replace(self.prober(), keep=True)
+        looked = prober.look([g for g in self.gateways if not names or g.name in names])
+        return saved.encode(prober.answers, looked.failed)
+
     def ipsecctl(self, machine: str, *words: str) -> tuple[int, str]:
         def read(path: str) -> str:
             if path not in self.files.get(machine, {}):
@@ -147,10 +188,13 @@ class SimFleet:
 
     def _answer(self, visit: Visit) -> Outcome:
         name = visit.gateway.name
-        if name in self.dead:
-            raise self.dead[name]
+        request = visit.stdin.partition(b"\n__END__\n")[2].decode().splitlines()
+        changing = any(line.startswith(("write ", "load ", "unload ")) for line in request)
+        self.before_visit(name, changing)
+        for error in (self.dead.get(name), self.fails_to_act.get(name) if changing else None):
+            if error is not None:
+                raise error
         with self.lock:
-            request = visit.stdin.partition(b"\n__END__\n")[2].decode().splitlines()
             nonce = request[0].split()[2]
             body = self._sections(name, nonce, request[request.index("") + 1 :])
         pair = self.ssh.get(name, "198.51.100.200 40000 192.0.2.1 22")
@@ -166,13 +210,14 @@ class SimFleet:
                 parts.append(self._write(name, [next(lines) for _ in range(int(rest))]))
             elif word != "end":
                 parts += self._verb(name, word, rest)
+        parts = [(n, *self.parts.get((name, n), (s, b))) for n, s, b in parts]
         framed = b"".join(f"{nonce} {n} {s} {len(b)}\n".encode() + b + b"\n" for n, s, b in parts)
         return framed + f"{nonce} done {len(parts)}\n".encode()
 
     def _write(self, name: str, commands: list[str]) -> tuple[str, str, bytes]:
         data = "".join(f"{line}\n" for line in commands).encode()
         assert len(data) <= 512
-        if not self.daemon(name).running:
+        if not self.daemon(name).running or (name, "write") in self.parts:
             return ("write", "missing", b"no isakmpd.fifo")
         self.sent.setdefault(name, []).extend(commands)
         self._fifo(name, data)

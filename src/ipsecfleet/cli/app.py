@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ipsecfleet import __version__
+from ipsecfleet.cli.lean import Command, Group
 from ipsecfleet.cli.options import Globals, Selecting, parameters, with_options
 from ipsecfleet.cli.session import Session, bug, failed, interrupted
 from ipsecfleet.errors import Exit, IpsecfleetError, OperatorError
@@ -19,13 +20,14 @@ from ipsecfleet.model.document import Document
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 UsageError = typer.BadParameter.__base__
 
-Command = Callable[..., Document]
+Verb = Callable[..., Document]
 
 
 def group(name: str | None, text: str, **settings: Any) -> typer.Typer:
     """A typer application as all of ours are: no rich, no completion, no pretty tracebacks."""
     return typer.Typer(
         name=name,
+        cls=Group,
         help=text,
         add_completion=False,
         rich_markup_mode=None,
@@ -51,10 +53,10 @@ class Ended(Exception):  # noqa: N818  the end of a command is no error
         self.code = code
 
 
-def verb(into: typer.Typer, name: str, *, selects: bool = False) -> Callable[[Command], Command]:
+def verb(into: typer.Typer, name: str, *, selects: bool = False) -> Callable[[Verb], Verb]:
     """Register a command; it gets a Session first, and with `selects` the selecting options as one value."""
 
-    def register(function: Command) -> Command:
+    def register(function: Verb) -> Verb:
         holders = (Selecting, Globals) if selects else (Globals,)
 
         def call(ctx: typer.Context, **words: Any) -> None:
@@ -64,7 +66,7 @@ def verb(into: typer.Typer, name: str, *, selects: bool = False) -> Callable[[Co
                 words["selecting"] = Selecting(**{p.name: words.pop(p.name) for p in parameters(Selecting)})
             raise Ended(_perform(function, options, _path(ctx), words))
 
-        into.command(name)(with_options(function, call, *holders))
+        into.command(name, cls=Command)(with_options(function, call, *holders))
         return function
 
     return register
@@ -74,7 +76,7 @@ def _path(ctx: typer.Context) -> str:
     return ctx.command_path.partition(" ")[2]
 
 
-def _perform(function: Command, options: Globals, command: str, words: dict[str, Any]) -> Exit:
+def _perform(function: Verb, options: Globals, command: str, words: dict[str, Any]) -> Exit:
     """Run a command; whatever happens, one document is emitted."""
     fallback = Globals(output=options.output if options.output in {"plain", "json"} else None)
     session = Session(fallback, command)
@@ -162,8 +164,13 @@ def _usage(words: Sequence[str], error: Any) -> int:
     context = getattr(error, "ctx", None)
     command = _path(context) if context is not None else ""
     hint = f"see ipsecfleet {command} --help".replace("  ", " ")
-    said = OperatorError(error.format_message().rstrip(".").lower(), kind="usage", obj=command, hint=hint)
+    said = OperatorError(_lowered(error.format_message()), kind="usage", obj=command, hint=hint)
     return Session(Globals(output="json" if _wants_json(words) else None), command).emit(failed(command, said))
+
+
+def _lowered(text: str) -> str:
+    """A sentence of the parser's in our manner; what the operator typed keeps its case."""
+    return (text[:1].lower() + text[1:]).rstrip(".")
 
 
 def _wants_json(words: Sequence[str]) -> bool:

@@ -30,7 +30,7 @@ def decode(text: str, source: str) -> Snapshot:
             raise OperatorError(f"{source} is a snapshot of schema {document['schema']!r}, this reads {SCHEMA}")
         seen = {str(n): snapshot_of(str(n), _answer(a)) for n, a in document["gateways"].items()}
         failed = {str(n): _error(str(n), e) for n, e in document["failed"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise OperatorError(f"{source} is not a saved snapshot: {error}", hint="make one by show --save FILE") from None
     return Snapshot(seen, failed)
 

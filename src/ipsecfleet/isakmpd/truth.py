@@ -134,9 +134,8 @@ def _judge(draft: _Draft, seen: GatewaySnapshot, drafts: Sequence[_Draft], *, ba
 
 def _state(end: End, seen: GatewaySnapshot, *, sole: bool, backup: bool) -> tuple[State, str]:
     """The first state that applies, in the order of DESIGN 4, and what its word does not say."""
-    unreadable = [u.why for part, u in seen.unknown if part in {"sas", "connections", "flows"}]
-    if unreadable:
-        return State.UNKNOWN, unreadable[0]
+    if seen.unknown:
+        return State.UNKNOWN, seen.unknown[0][1].why
     if backup:
         return State.BACKUP, ""
     if len(end.live) > 1:
@@ -161,12 +160,10 @@ def _stale(end: End, seen: GatewaySnapshot, *, sole: bool) -> str:
     bound = [sa for sa in end.live if not sa.flags & 0x400 and end.selectors is not None]
     if bound and not flows:
         return "live SA without flow"
-    if isinstance(seen.kernel, Unknown):
-        return ""
-    spis = {k.spi for k in seen.kernel}
-    if any(sa.spis and not sa.spis & spis for sa in end.live):
+    kernel = _known(seen.kernel)
+    if any(sa.spis - {k.spi for k in kernel} for sa in end.live):
         return "the kernel has no such SA"
-    if not end.sas and any(_orphan(k, end, seen, sole=sole) for k in seen.kernel):
+    if not end.sas and any(_orphan(k, end, seen, sole=sole) for k in kernel):
         return "the kernel has an SA that the daemon does not know"
     return ""
 

@@ -7,8 +7,8 @@ read meets nothing.
 from dataclasses import dataclass
 from typing import Protocol
 
-from ipsecfleet.model.net import Selectors, same_address
-from ipsecfleet.model.sa import Flow, Sa
+from ipsecfleet.model.net import same_address
+from ipsecfleet.model.sa import Sa
 from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Listing, Unknown
 
 
@@ -117,32 +117,6 @@ class PeerKnown:
         if known == self.known:
             return None
         return f"[Phase 1] of {seen.gateway} {'has' if known else 'lacks'} an entry for {self.peer}"
-
-
-@dataclass(frozen=True, slots=True)
-class Silent:
-    """The tunnel, by peer and networks and under any name, has no live SA and no flow but a deny."""
-
-    peer: str | None
-    selectors: Selectors | None
-    connection: str | None
-
-    def unmet(self, seen: GatewaySnapshot) -> str | None:
-        if isinstance(seen.sas, Unknown) or isinstance(seen.flows, Unknown):
-            return f"{seen.gateway} could not be read whole"
-        flow = next((f for f in seen.flows if self._mine(f)), None)
-        if flow is not None:
-            return (
-                f"a {flow.type} flow from {flow.selectors.local} to {flow.selectors.remote} is there on {seen.gateway}"
-            )
-        sa = next(
-            (s for s in named(seen.sas, self.connection) if self.peer is None or same_address(s.dst, self.peer)), None
-        )
-        return f"{sa.name} is live with {sa.dst} on {seen.gateway}" if sa is not None else None
-
-    def _mine(self, flow: Flow) -> bool:
-        ours = self.peer is None or flow.peer is None or same_address(flow.peer, self.peer)
-        return flow.type != "deny" and flow.selectors == self.selectors and ours
 
 
 def named(sas: tuple[Sa, ...], name: str | None) -> tuple[Sa, ...]:

@@ -62,7 +62,7 @@ class Wave:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One end that the run is about: what it was before (`spis` live, `cookies` of phase 1) and whose it is."""
+    """One end that the run is about: what it was before (`spis` that were live) and whose it is."""
 
     tunnel: str
     gateway: str
@@ -70,7 +70,6 @@ class Target:
     peer: str | None
     selectors: Selectors | None
     spis: frozenset[int] = frozenset()
-    cookies: frozenset[str] = frozenset()
     active: bool = False
 
 

@@ -35,9 +35,6 @@ WORST_FIRST = (
 )
 """How the states of two ends make one: the first of these that an end has."""
 
-CARRYING = frozenset({State.UP, State.REKEYING, State.DUPLICATE, State.STALE, State.BLACK_HOLE})
-"""States in which an end has a live SA."""
-
 
 @dataclass(frozen=True, slots=True)
 class End:

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 
-from ipsecfleet.model.condition import Gone, SoleHolder
+from ipsecfleet.model.condition import Condition, Gone, Role, SoleHolder
 from ipsecfleet.model.net import same_address
 from ipsecfleet.model.plan import Action, Plan, Step, Target, Undo
 from ipsecfleet.model.sa import Exchange, Sa
 from ipsecfleet.model.tunnel import End, State
+from ipsecfleet.plan import steps
 from ipsecfleet.plan.view import View
 
 EXCHANGE_S = 125.0
 """An exchange is dead 120 s after its start (Exchange-max-time); five more to see it gone."""
-
 
 MOST_REPEATS = 2
 """One for what came back before the re-initialisation, one for a negotiation that completed late."""
@@ -34,13 +34,17 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a look says of one target; `again` is a step to repeat, `hint` what the operator can do."""
+    """What a look says of one target; `again` are steps to repeat, `hint` what the operator can do.
+
+    `doubtful` is what the parts of one look, read one after the other, can show without being so.
+    """
 
     target: Target
     word: Word
     text: str = ""
     hint: str = ""
-    again: Step | None = None
+    again: tuple[Step, ...] = ()
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,15 @@ class Patience:
     """What may still be waited for; `elapsed_s` since the last change, `wait` False for --no-wait.
 
     `suspects` are the cookies of phase 1 negotiations that were under way at the first look: what began later was not
-    begun for a tunnel that is held. `repeated` are the teardowns that were repeated already.
+    begun for a tunnel that is held. `repeated` are the teardowns that were repeated already, and `doubted` the
+    targets of which the look before was doubtful, both by gateway and tunnel.
     """
 
     elapsed_s: float
     wait: bool = True
     suspects: frozenset[str] | None = None
     repeated: tuple[tuple[str, str], ...] = ()
+    doubted: frozenset[tuple[str, str]] = frozenset()
 
     def suspects_of(self, exchanges: Iterable[Exchange]) -> list[Exchange]:
         """The negotiations of ours that may still bring a held tunnel up."""
@@ -88,13 +94,17 @@ def _down(plan: Plan, view: View, target: Target, patience: Patience) -> Verdict
         failed = view.snapshot.failed.get(target.gateway)
         why = failed.message if failed is not None else seen.unknown[0][1].why if seen is not None else "not visited"
         return Verdict(target, Word.FAILED, f"{target.gateway} could not be read after the change: {why}")
+    end = find_end(view, target)
     back = _back(view, target)
     if back:
-        return _came_back(target, back, patience)
-    end = find_end(view, target)
+        return _came_back(plan, target, end, back[0], patience)
     flows = [f for f in end.flows if f.type != "deny"] if end is not None else []
     if flows:
-        return Verdict(target, Word.FAILED, f"a {flows[0].type} flow is still there on {target.gateway}")
+        word = Word.FAILED if (target.gateway, target.tunnel) in patience.doubted else Word.PENDING
+        return Verdict(target, word, f"a {flows[0].type} flow is still there on {target.gateway}", doubtful=True)
+    late = _late_phase1(plan, target, end)
+    if late:
+        return _once_more(target, late, patience, f"phase 1 with {target.peer} was completed late")
     running = patience.suspects_of(end.exchanges) if end is not None else []
     if running:
         return _negotiating(target, [x.ends_in_s for x in running], patience)
@@ -111,9 +121,8 @@ def _back(view: View, target: Target) -> list[Sa]:
     return [sa for e in mine if target.peer is None or same_address(e.peer, target.peer) for sa in e.live]
 
 
-def _came_back(target: Target, back: list[Sa], patience: Patience) -> Verdict:
-    """A live SA after the teardown: one more `t quick` under its own name, never under a neighbour's."""
-    sa = back[0]
+def _came_back(plan: Plan, target: Target, end: End | None, sa: Sa, patience: Patience) -> Verdict:
+    """A live SA after the teardown: once more `t quick` under its own name, never under a neighbour's."""
     name = str(sa.name)
     if sa.spis & target.spis:
         return Verdict(target, Word.FAILED, f"its SA is still live on {target.gateway} as {name}")
@@ -124,20 +133,42 @@ def _came_back(target: Target, back: list[Sa], patience: Patience) -> Verdict:
             f"{target.peer} is back on {target.gateway} under the neighbour's name {name}",
             "hold all tunnels of that peer, or --force shared-name",
         )
-    if patience.repeated.count((target.gateway, name)) == MOST_REPEATS:
-        return Verdict(target, Word.FAILED, f"{name} came back on {target.gateway} after {MOST_REPEATS} more t quick")
-    sole = (SoleHolder(name, target.peer),) if target.peer is not None else ()
-    again = Step(
+    quick = Step(
         gateway=target.gateway,
         tunnel=target.tunnel,
         action=Action.QUICK,
-        needs=sole,
+        needs=_needs_of_quick(plan, target),
         proof=(Gone(sa.spis),),
         undo=Undo(None, "it had come back by itself"),
         connection=name,
         peer=target.peer,
     )
-    return Verdict(target, Word.PENDING, f"{name} came back before the re-initialisation", again=again)
+    return _once_more(target, (quick, *_late_phase1(plan, target, end)), patience, f"{name} came back")
+
+
+def _once_more(target: Target, again: tuple[Step, ...], patience: Patience, what: str) -> Verdict:
+    if patience.repeated.count((target.gateway, target.tunnel)) >= MOST_REPEATS:
+        text = f"{what} on {target.gateway} after {MOST_REPEATS} more teardowns"
+        return Verdict(target, Word.FAILED, text)
+    return Verdict(target, Word.PENDING, f"{what} on {target.gateway}; taken down again", again=again)
+
+
+def _late_phase1(plan: Plan, target: Target, end: End | None) -> tuple[Step, ...]:
+    """`t main` for a phase 1 that came up although the peer's entry is gone: the peer could return by it."""
+    gone = (s for s in plan.steps if s.action is Action.PEER_OFF and s.gateway == target.gateway)
+    if end is None or not any(same_address(s.peer, target.peer) for s in gone):
+        return ()
+    names = dict.fromkeys(sa.name for sa in end.phase1_sas if sa.name is not None and not sa.replaced)
+    needs = tuple(n for n in _needs_of_quick(plan, target) if isinstance(n, Role))
+    return tuple(steps.main(target.tunnel, end, name, needs) for name in names)
+
+
+def _needs_of_quick(plan: Plan, target: Target) -> tuple[Condition, ...]:
+    """What the plan's own teardown of this end needs; without one, that the name is nobody else's."""
+    mine = (s for s in plan.steps if (s.gateway, s.connection) == (target.gateway, target.connection))
+    planned = next((s.needs for s in mine if s.action is Action.QUICK), None)
+    sole = (SoleHolder(str(target.connection), target.peer),) if target.peer is not None else ()
+    return sole if planned is None else planned
 
 
 def _negotiating(target: Target, ends_in: Iterable[int | None], patience: Patience) -> Verdict:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from ipsecfleet.errors import RefusedError
 from ipsecfleet.model.sa import KeptUp
 from ipsecfleet.model.snapshot import Connection, Listing, Unknown
-from ipsecfleet.model.tunnel import CARRYING, End, Tunnel
-from ipsecfleet.plan.view import View, unreachable
+from ipsecfleet.model.tunnel import End, State, Tunnel
+from ipsecfleet.plan.view import View
 
 
 def refusal(force: str, obj: str, message: str, hint: str = "") -> RefusedError:
@@ -26,14 +26,23 @@ def without(refusals: Iterable[RefusedError], forced: frozenset[str]) -> tuple[R
 
 def tunnels_down(view: View, chosen: Sequence[Tunnel]) -> Iterable[RefusedError]:
     """More tunnels would go down than the limit allows; those of one peer are always allowed."""
-    up = [t for t in view.tunnels if t.state in CARRYING]
-    going = [t for t in chosen if t.state in CARRYING]
-    peers = Counter(peer for t in going for peer in {e.peer for e in t.ends})
+    up = [t for t in view.tunnels if _is_carried(t)]
+    going = [t for t in chosen if _is_carried(t)]
+    peers = Counter(peer for t in going for peer in {_peer(view, e) for e in t.ends})
     limit = view.fleet.limits.max_tunnels_down
     allowed = limit.of(len(up), at_least=max(peers.values(), default=1))
     if len(going) > allowed:
         text = f"{len(going)} of {len(up)} tunnels that are up would go down, {allowed} may (max_tunnels_down {limit})"
         yield refusal("tunnels-down", "tunnels", text)
+
+
+def _is_carried(tunnel: Tunnel) -> bool:
+    return any(end.live for end in tunnel.ends)
+
+
+def _peer(view: View, end: End) -> tuple[str | None, ...]:
+    """What counts as one peer: an address; one of ours, such as a hub's, only as the peer of one gateway."""
+    return (end.peer, end.gateway) if view.ours(end.peer) else (end.peer,)
 
 
 def gateways_touched(view: View, touched: frozenset[str], chosen: Sequence[Tunnel]) -> Iterable[RefusedError]:
@@ -46,21 +55,26 @@ def gateways_touched(view: View, touched: frozenset[str], chosen: Sequence[Tunne
         yield refusal("gateways-touched", "gateways", f"{text} (max_gateways_touched {limit})")
 
 
-def other_end(chosen: Iterable[Tunnel]) -> Iterable[RefusedError]:
-    """An end of ours cannot be read, so what is done at the other end cannot be done whole."""
+def other_end(view: View, chosen: Iterable[Tunnel]) -> Iterable[RefusedError]:
+    """An end of ours cannot be read, so what is done at the other end cannot be done whole.
+
+    Not of a CARP member whose group has a master that can be read: what is not held there is told with the result.
+    """
     for tunnel in chosen:
-        dark = unreachable(tunnel.ends)
-        if dark and len(dark) < len(tunnel.ends):
-            text = f"{tunnel.name}: its end on {dark[0].gateway} cannot be read: {dark[0].note}"
+        unread = {e.gateway: e.note for e in tunnel.ends if e.state is State.UNKNOWN}
+        peers = (g.name for e in tunnel.ends for g in view.at(e.peer))
+        unread |= {name: why for name in peers if (why := view.unread(name)) is not None}
+        for name in sorted(n for n in unread if not view.covered(n)):
+            text = f"{tunnel.name}: its end on {name} cannot be read: {unread[name]}"
             yield refusal("other-end", tunnel.name, text)
 
 
 def carp_backup(view: View, chosen: Iterable[Tunnel]) -> Iterable[RefusedError]:
     """Only CARP backups carry the tunnel here, or a member's role is not known."""
     for tunnel in chosen:
-        by_role = [(e, view.backup(e.gateway)) for e in tunnel.ends]
-        if by_role and all(backup for _, backup in by_role):
-            yield refusal("carp-backup", tunnel.name, f"{tunnel.name}: {by_role[0][0].gateway} is a CARP backup")
+        backups = [e.gateway for e in tunnel.ends if view.backup(e.gateway)]
+        if backups and len(backups) == len(tunnel.ends):
+            yield refusal("carp-backup", tunnel.name, f"{tunnel.name}: {backups[0]} is a CARP backup")
         for end in tunnel.ends:
             yield from _unknown_role(view, tunnel, end)
 
@@ -123,6 +137,23 @@ def _missing(view: View, gateway: str, chosen: frozenset[str]) -> tuple[Connecti
     live = {(sa.name or "").lower() for sa in view.sas(gateway) if sa.live and sa.phase == 2}
     listed = (c for c in _connections(view, gateway) if c.listing is Listing.ACTIVE)
     return tuple(c for c in listed if c.name.lower() not in live and c.name not in chosen)
+
+
+def reinit_notes(view: View, gateway: str, chosen: frozenset[str]) -> Iterable[str]:
+    """What the re-initialisation that a change of this gateway's lists arms does to others."""
+    for what, found in (
+        ("wakes", wakes(view, gateway, chosen)),
+        ("keeps trying", tries(view, gateway, chosen)),
+        ("forgets to keep up", forgets(view, gateway, chosen)),
+    ):
+        if found:
+            yield f"{gateway}: the re-initialisation 5 s later {what} {some(found)}"
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _connections(view: View, gateway: str) -> tuple[Connection, ...]:

@@ -26,10 +26,24 @@ def tunnels(fleet: Fleet, snapshot: Snapshot) -> tuple[Tunnel, ...]:
 
 def is_backup(gateway: Gateway | None, snapshot: Snapshot) -> bool:
     """Whether this gateway is a CARP backup right now, as far as its interface says."""
+    return _role(gateway, snapshot) == "backup"
+
+
+def is_master(gateway: Gateway | None, snapshot: Snapshot) -> bool:
+    """Whether this gateway is a CARP master right now, as far as its interface says."""
+    return _role(gateway, snapshot) == "master"
+
+
+def addresses_of(gateway: Gateway) -> tuple[str, ...]:
+    """The IKE addresses of a gateway, its CARP group's among them."""
+    return (*gateway.ike, *((gateway.carp.vip,) if gateway.carp is not None else ()))
+
+
+def _role(gateway: Gateway | None, snapshot: Snapshot) -> str | None:
     if gateway is None or gateway.carp is None or gateway.name not in snapshot.gateways:
-        return False
+        return None
     roles = snapshot.gateways[gateway.name].carp
-    return not isinstance(roles, Unknown) and roles.get(gateway.carp.interface) == "backup"
+    return None if isinstance(roles, Unknown) else roles.get(gateway.carp.interface)
 
 
 def _ends(fleet: Fleet, snapshot: Snapshot, name: str) -> tuple[End, ...]:
@@ -120,10 +134,7 @@ def _mirrored(fleet: Fleet, one: End, other: End) -> bool:
 
 def _is_at(fleet: Fleet, address: str | None, name: str) -> bool:
     gateway = fleet.gateway(name)
-    if gateway is None:
-        return False
-    vips = (gateway.carp.vip,) if gateway.carp is not None else ()
-    return any(same_address(address, a) for a in (*gateway.ike, *vips))
+    return gateway is not None and any(same_address(address, a) for a in addresses_of(gateway))
 
 
 def _joint(ends: Sequence[End], snapshot: Snapshot) -> tuple[State, str]:

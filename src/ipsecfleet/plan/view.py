@@ -1,14 +1,14 @@
 """What a planner sees: the inventory, one snapshot, and the tunnels drawn from both."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ipsecfleet.model.condition import Role
 from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.net import same_address
 from ipsecfleet.model.sa import Sa
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
-from ipsecfleet.model.tunnel import End, State, Tunnel
-from ipsecfleet.plan.tunnels import is_backup, tunnels
+from ipsecfleet.model.tunnel import End, Tunnel
+from ipsecfleet.plan.tunnels import addresses_of, is_backup, is_master, tunnels
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,30 @@ class View:
     def backup(self, name: str) -> bool:
         return is_backup(self.fleet.gateway(name), self.snapshot)
 
+    def covered(self, name: str) -> bool:
+        """Whether another member of this gateway's CARP group answered as master."""
+        carp = self.gateway(name).carp
+        if carp is None:
+            return False
+        group = (g for g in self.fleet.gateways if g.carp is not None and g.carp.group == carp.group and g.name != name)
+        return any(is_master(g, self.snapshot) for g in group)
+
+    def stands_by(self, name: str, forced: frozenset[str]) -> bool:
+        """Whether `t` and `c` are not for this gateway: a CARP backup, unless that was forced and nobody is master."""
+        return self.backup(name) and ("carp-backup" not in forced or self.covered(name))
+
+    def as_master(self, name: str, forced: frozenset[str]) -> tuple[Role, ...]:
+        """What must hold before a `t` or `c` on this gateway: in a CARP group, that it is still the master."""
+        carp = self.gateway(name).carp
+        return () if carp is None or "carp-backup" in forced else (Role(carp.interface),)
+
+    def unread(self, name: str) -> str | None:
+        """Why nothing can be said of the tunnels of this gateway, or None; also None if it was not looked at."""
+        error, seen = self.snapshot.failed.get(name), self.seen(name)
+        if error is not None:
+            return error.message
+        return seen.unknown[0][1].why if seen is not None and seen.unknown else None
+
     def ends_on(self, gateway: str) -> tuple[tuple[Tunnel, End], ...]:
         """Every end on this gateway, with its tunnel."""
         return tuple((t, e) for t in self.tunnels for e in t.ends if e.gateway == gateway)
@@ -44,16 +68,13 @@ class View:
     def tunnel(self, name: str) -> Tunnel | None:
         return next((t for t in self.tunnels if t.name == name), None)
 
+    def at(self, address: str | None) -> tuple[Gateway, ...]:
+        """The gateways of the inventory that an IKE address belongs to."""
+        return tuple(g for g in self.fleet.gateways if any(same_address(address, a) for a in addresses_of(g)))
+
     def ours(self, address: str | None) -> bool:
         """Whether an IKE address belongs to a gateway of the inventory."""
-        gateways = self.fleet.gateways
-        addresses = (a for g in gateways for a in (*g.ike, *((g.carp.vip,) if g.carp else ())))
-        return any(same_address(address, a) for a in addresses)
-
-
-def unreachable(ends: Iterable[End]) -> tuple[End, ...]:
-    """The ends nothing is known of."""
-    return tuple(e for e in ends if e.state is State.UNKNOWN)
+        return bool(self.at(address))
 
 
 def is_active(end: End) -> bool:

@@ -11,7 +11,8 @@ from ipsecfleet.model.fleet import Fleet
 from ipsecfleet.model.plan import Plan
 from ipsecfleet.model.snapshot import Snapshot
 from ipsecfleet.model.tunnel import End, State, Tunnel
-from ipsecfleet.plan.down import DownOptions, Strength, conf_path, plan_down
+from ipsecfleet.plan.down import DownOptions, Strength, plan_down
+from ipsecfleet.plan.files import conf_path
 from ipsecfleet.plan.judge import Verdict, Word
 from ipsecfleet.plan.up import UpOptions, plan_up
 from ipsecfleet.run.clock import Clock
@@ -21,6 +22,9 @@ from ipsecfleet.run.scope import Scope, gateway_rows, look_at_files, saved, surv
 
 NOT_DONE = frozenset({"failed", "refused", "skipped"})
 """States of a step that was not carried out."""
+
+BAD = NOT_DONE | {"unproven"}
+"""States of a step that make its tunnel no success."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,9 @@ class _Finish:
             return base
         if plan.refusals:
             return replace(base, exit_code=Exit.REFUSED, result="refused", errors=(*plan.refusals, *base.errors))
-        if not plan.waves or self.run.dry_run or self.run.snapshot is not None:
+        if not plan.targets or self.run.dry_run or self.run.snapshot is not None:
             return base
-        if not self.run.ask(plan):
+        if plan.waves and not self.run.ask(plan):
             said_no = RefusedError("declined at the prompt; nothing was sent", kind="declined", obj=self.command)
             return replace(base, exit_code=Exit.REFUSED, result="refused", errors=(said_no,))
         engine = Engine(self.run.prober, self.run.clock, self.scope.view, waiting, self.run.say, self.run.waits)
@@ -114,7 +118,7 @@ class _Finish:
         """What is known before anything is done: the plan, who could not be visited, what is so already."""
         nothing = [] if self.scope.chosen or dark else [Exit.NOTHING]
         code = foremost([*dark, *nothing])
-        idle = code is Exit.OK and not plan.waves
+        idle = code is Exit.OK and not plan.targets
         return Document(
             command=self.command,
             run=self.run.run_id,
@@ -136,15 +140,18 @@ class _Finish:
     def _told(
         self, base: Document, plan: Plan, outcome: Outcome, dark: Sequence[Exit], text: Callable[[str, Outcome], str]
     ) -> Document:
+        states = {row.state for row in outcome.steps}
         bad = {v.target.tunnel for v in outcome.verdicts if v.word is not Word.PROVEN}
-        bad |= {row.tunnel for row in outcome.steps if row.state in NOT_DONE}
-        failed = any(row.state in NOT_DONE for row in outcome.steps)
+        bad |= {row.tunnel for row in outcome.steps if row.state in BAD}
         code = foremost([*dark, *([Exit.FAILED] if bad else [])])
+        if "refused" in states and states <= {"refused", "skipped"}:
+            code = Exit.REFUSED
         names = dict.fromkeys(t.tunnel for t in plan.targets)
         results = tuple(_result(name, outcome, text, ok=name not in bad) for name in names)
-        words = {Exit.OK: "ok", Exit.UNREACHABLE: "unreachable"}
-        word = words.get(code, "failed" if failed else "unproven")
-        fresh = tuple(t for name in (t.name for t in self.scope.chosen) for t in outcome.view.tunnels if t.name == name)
+        words = {Exit.OK: "ok", Exit.UNREACHABLE: "unreachable", Exit.REFUSED: "refused"}
+        word = words.get(code, "failed" if states & NOT_DONE else "unproven")
+        chosen = {(t.name, g) for t in self.scope.chosen for g in t.gateways}
+        fresh = tuple(t for t in outcome.view.tunnels if any((t.name, g) in chosen for g in t.gateways))
         after = replace(self.scope, view=outcome.view)
         return replace(
             base,
@@ -160,34 +167,44 @@ class _Finish:
 
 def _result(name: str, outcome: Outcome, text: Callable[[str, Outcome], str], *, ok: bool) -> TunnelResult:
     """The last line about one tunnel: what was proven, or the first thing that was not."""
-    wrong = next((v for v in outcome.verdicts if v.target.tunnel == name and v.word is not Word.PROVEN), None)
     if ok:
         return TunnelResult(name, ok=True, text=text(name, outcome))
-    if wrong is not None and (wrong.word is Word.FAILED or not _stopped(name, outcome)):
-        hint = f"; {wrong.hint}" if wrong.hint else ""
-        return TunnelResult(name, ok=False, text=f"{name}: {wrong.text}{hint}")
-    row = next(r for r in outcome.steps if r.tunnel == name and r.state in NOT_DONE)
-    return TunnelResult(name, ok=False, text=f"{name}: {row.action} on {row.gateway} {row.state}: {row.proof}")
-
-
-def _stopped(name: str, outcome: Outcome) -> bool:
-    return any(r.tunnel == name and r.state in NOT_DONE for r in outcome.steps)
+    row = next((r for r in outcome.steps if r.tunnel == name and r.state in BAD), None)
+    wrong = [v for v in outcome.verdicts if v.target.tunnel == name and v.word is not Word.PROVEN]
+    if wrong and (row is None or row.state == "unproven"):
+        hint = f"; {wrong[0].hint}" if wrong[0].hint else ""
+        return TunnelResult(name, ok=False, text=f"{name}: {wrong[0].text}{hint}")
+    what = f"{row.action} on {row.gateway} {row.state}: {row.proof}" if row is not None else "not proven"
+    return TunnelResult(name, ok=False, text=f"{name}: {what}")
 
 
 def _down_text(name: str, outcome: Outcome, options: DownOptions, plan: Plan) -> str:
     """`customer-1: down on hub-fra1 since 03:02:11, flows gone; held until "up", a reload or a boot; …`."""
     verdicts = [v for v in outcome.verdicts if v.target.tunnel == name]
     where = " and ".join(dict.fromkeys(v.target.gateway for v in verdicts))
-    kept = {
-        Strength.ONCE: "not held: an active peer or any re-initialisation brings it back",
-        Strength.HOLD: 'held until "up", a reload or a boot',
-        Strength.REMOVE: "removed until the next ipsecctl -f or boot",
-    }[options.strength]
-    parts = [f"{name}: down on {where} since {_moment(outcome, verdicts)}, flows gone", kept]
+    parts = [f"{name}: down on {where} since {_moment(outcome, verdicts)}, flows gone"]
+    parts += _kept(name, outcome, options.strength)
     parts += dict.fromkeys(v.text for v in verdicts if v.text)
     parts += (f"{p} keeps trying" for p in _trying(outcome, verdicts))
     parts += plan.caveats
     return "; ".join(parts)
+
+
+def _kept(name: str, outcome: Outcome, strength: Strength) -> Iterable[str]:
+    """What keeps it down, and where nothing does."""
+    if strength is Strength.ONCE:
+        yield "not held: an active peer or any re-initialisation brings it back"
+        return
+    tunnel = outcome.view.tunnel(name)
+    ends = tunnel.ends if tunnel is not None else ()
+    if strength is Strength.REMOVE:
+        yield "removed until the next ipsecctl -f or boot"
+    elif any(e.listing.held for e in ends):
+        yield 'held until "up", a reload or a boot'
+    else:
+        yield "in no list, so nothing was held"
+    word = "removed" if strength is Strength.REMOVE else "held"
+    yield from (f"not {word} on {e.gateway}" for e in ends if e.state is State.UNKNOWN)
 
 
 def _trying(outcome: Outcome, verdicts: Sequence[Verdict]) -> Iterable[str]:

@@ -56,7 +56,7 @@ class Engine:
     waiting: Waiting = Waiting()
     say: Say = field(default=lambda _line: None)
     waits: Say = field(default=lambda _line: None)
-    _rows: list[StepRow] = field(default_factory=list)
+    _told: list[tuple[Step, StepRow]] = field(default_factory=list)
     _errors: list[IpsecfleetError] = field(default_factory=list)
     _broken: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
@@ -70,8 +70,9 @@ class Engine:
                 self._skip(plan.waves[number:])
                 break
             self._wave(wave)
-        verdicts = self._verify(plan) if plan.waves else ()
-        return Outcome(tuple(self._rows), verdicts, self.view, tuple(self._errors))
+        verdicts = self._verify(plan) if plan.targets else ()
+        rows = tuple(self._proven_last(step, row) for step, row in self._told)
+        return Outcome(rows, verdicts, self.view, tuple(self._errors))
 
     def _wave(self, wave: Wave) -> None:
         if wave.pause_s:
@@ -108,9 +109,7 @@ class Engine:
                 self._not_taken(batch.steps, section)
                 continue
             for step in batch.steps:
-                unmet = next(filter(None, (p.unmet(after) for p in step.proof)), None)
-                state = "done" if not step.proof else "unproven" if unmet else "proven"
-                self._note([step], state, unmet or _proof(step), after.at)
+                self._note([step], *_proof(step, after))
 
     def _not_taken(self, steps: Sequence[Step], section: Section | None) -> None:
         """A write or an ipsecctl that did not end well: its tunnels get no further step."""
@@ -134,24 +133,35 @@ class Engine:
     def _note(self, steps: Iterable[Step], state: str, proof: str | None, at: float | None = None) -> None:
         offset = self.clock.elapsed() - self._began
         for step in steps:
-            self._rows.append(row_of(step, state, proof, offset_s=round(offset, 1), at=at))
-            self.say(f"{step.gateway}: {step.action.value} {step.connection or step.phase1 or step.peer}: {state}")
+            self._told.append((step, row_of(step, state, proof, offset_s=round(offset, 1), at=at)))
+            what = step.connection or step.phase1 or step.peer or step.file
+            self.say(f"{step.gateway}: {step.action.value} {what}: {state}")
+
+    def _proven_last(self, step: Step, row: StepRow) -> StepRow:
+        """A step that was carried out as the last look shows it: what it did may not have lasted."""
+        seen = self.view.seen(step.gateway)
+        if row.state not in {"proven", "unproven"} or seen is None:
+            return row
+        state, proof, at = _proof(step, seen)
+        return replace(row, state=state, proof=proof, at=at)
 
     def _verify(self, plan: Plan) -> tuple[Verdict, ...]:
         """Look until nothing is pending any more; what a verdict asks for again is done once."""
         changed = self.clock.elapsed()
         repeated: list[tuple[str, str]] = []
+        doubted: frozenset[tuple[str, str]] = frozenset()
         self.clock.sleep(plan.settle_s)
         self._look(plan)
         suspects = _running(self.view.snapshot)
         while True:
             elapsed = self.clock.elapsed() - changed
-            patience = Patience(elapsed, self.waiting.negotiations, suspects, tuple(repeated))
+            patience = Patience(elapsed, self.waiting.negotiations, suspects, tuple(repeated), doubted)
             verdicts = (judge_up if plan.verb == "up" else judge_down)(plan, self.view, patience)
-            again = [v.again for v in verdicts if v.again is not None and v.target.tunnel not in self._broken]
+            doubted = frozenset((v.target.gateway, v.target.tunnel) for v in verdicts if v.doubtful)
+            again = [v for v in verdicts if v.again and v.target.tunnel not in self._broken]
             if again:
-                repeated += [(s.gateway, str(s.connection)) for s in again]
-                self._wave(Wave(tuple(again)))
+                repeated += dict.fromkeys((v.target.gateway, v.target.tunnel) for v in again)
+                self._wave(Wave(tuple(dict.fromkeys(s for v in again for s in v.again))))
                 self._look(plan)
                 continue
             pending = [v for v in verdicts if v.word is Word.PENDING and v.target.tunnel not in self._broken]
@@ -162,7 +172,7 @@ class Engine:
             self._look(plan)
 
     def _look(self, plan: Plan) -> None:
-        names = dict.fromkeys(t.gateway for t in plan.targets)
+        names = dict.fromkeys([*(t.gateway for t in plan.targets), *(s.gateway for s in plan.steps)])
         fresh = self.prober.look((self.view.gateway(n) for n in names), STARE)
         self.view = View.of(self.view.fleet, self.view.snapshot.updated(fresh))
 
@@ -186,8 +196,12 @@ def _hint(section: Section | None) -> str:
     return ADVICE.get(section.status, "") if section is not None else "look at the gateway, then run this again"
 
 
-def _proof(step: Step) -> str | None:
-    return None if not step.proof else "a fresh look shows it"
+def _proof(step: Step, seen: GatewaySnapshot) -> tuple[str, str | None, float | None]:
+    """What a look says of a step that was carried out: its state, the proof or what is missing, and when."""
+    unmet = next(filter(None, (p.unmet(seen) for p in step.proof)), None)
+    if not step.proof:
+        return "done", None, seen.at
+    return ("unproven", unmet, seen.at) if unmet else ("proven", "a fresh look shows it", seen.at)
 
 
 def _running(snapshot: Snapshot) -> frozenset[str]:

@@ -15,7 +15,7 @@ from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.net import same_address
 from ipsecfleet.model.sa import Sa
 from ipsecfleet.model.snapshot import Snapshot, Unknown
-from ipsecfleet.plan.down import conf_path
+from ipsecfleet.plan.files import conf_path
 from ipsecfleet.run.fanout import fan_out
 from ipsecfleet.run.probe import GLANCE, STARE, Prober
 from ipsecfleet.run.scope import Scope, gateway_rows, saved, survey, troubles, unreachable_codes

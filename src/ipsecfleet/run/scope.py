@@ -13,7 +13,6 @@ from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd.visit import Verb
 from ipsecfleet.model.document import GatewayRow
 from ipsecfleet.model.fleet import Fleet, Gateway
-from ipsecfleet.model.net import same_address
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
 from ipsecfleet.model.tunnel import Tunnel
 from ipsecfleet.plan.view import View
@@ -121,27 +120,15 @@ def _matters(gateway: Gateway, scope: Scope, selection: Selection, *, every_memb
         return False
     if every_member or gateway.carp is None:
         return True
-    group = (g for g in scope.view.fleet.gateways if g.carp is not None and g.carp.group == gateway.carp.group)
-    return not any(_is_master(g, scope.view.snapshot) for g in group)
-
-
-def _is_master(gateway: Gateway, snapshot: Snapshot) -> bool:
-    seen = snapshot.gateways.get(gateway.name)
-    if seen is None or gateway.carp is None or isinstance(seen.carp, Unknown):
-        return False
-    return seen.carp.get(gateway.carp.interface) == "master"
+    return not scope.view.covered(gateway.name)
 
 
 def _far_ends(view: View, chosen: Iterable[Tunnel], selection: Selection) -> list[Gateway]:
     """Gateways of ours that are the peer of a chosen end, and were not visited."""
-    here = {*view.snapshot.gateways, *view.snapshot.failed, *selection.exclude}
-    peers = {e.peer for t in chosen for e in t.ends} - {None}
-    others = (g for g in view.fleet.gateways if g.name not in here)
-    return [g for g in others if any(same_address(a, p) for a in _addresses(g) for p in peers)]
-
-
-def _addresses(gateway: Gateway) -> tuple[str, ...]:
-    return (*gateway.ike, *((gateway.carp.vip,) if gateway.carp is not None else ()))
+    here = {*view.snapshot.gateways, *view.snapshot.failed}
+    every = Selection(exclude=selection.exclude, all_gateways=True)
+    peers = {g.name for t in chosen for e in t.ends for g in view.at(e.peer)} - here
+    return [g for g in resolve_gateways(view.fleet, every, default_all=True) if g.name in peers]
 
 
 def _with(fleet: Fleet, gateways: Iterable[Gateway]) -> Fleet:

@@ -1,0 +1,19 @@
+"""One lab for all that only looks at it, or leaves it as it was."""
+
+from collections.abc import Iterator
+
+import pytest
+from cli import Lab, Operator, running_lab
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("lab")
+    with running_lab(folder / "lab", folder / "home") as running:
+        yield running
+
+
+@pytest.fixture
+def alone(tmp_path) -> Operator:
+    """Somebody without any inventory."""
+    return Operator(tmp_path)
