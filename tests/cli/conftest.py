@@ -1,8 +1,10 @@
 """One lab for all that only looks at it, or leaves it as it was."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
 from cli import Lab, Operator, running_lab
 
 
@@ -14,6 +16,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def alone(tmp_path) -> Operator:
+def alone(tmp_path: Path) -> Operator:
     """Somebody without any inventory."""
     return Operator(tmp_path)

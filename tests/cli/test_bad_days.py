@@ -4,25 +4,37 @@ import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cli import Lab, Operator, Ran, running_lab, side_by_side
 from realssh import wait_for
 
+from cli import Lab, Operator, running_lab, side_by_side
+
 pytestmark = pytest.mark.lab
+
+Words = tuple[str, ...]
 
 TUNNEL = ("-t", "customer-1")
 LOOK, LINES, DOWN = ("show", *TUNNEL), ("lines", *TUNNEL), ("down", *TUNNEL, "--yes")
 CLASSIC = ["t quick from-172.16.1.0/24-to-192.168.1.0/24", "t main peer-10.2.1.1"]
 
 
-def fails(lab: Lab, run: Operator, *words: str, more: Sequence[str] = (), lines_code: int = 3) -> None:
-    """Reading, printing lines and tearing down say all these words, and leave the gateways as they are."""
+def unreachable(lab: Lab, run: Operator, *words: str, more: Sequence[str] = ()) -> None:
+    """Reading and tearing down say all these words, and leave the gateways as they are."""
+    _fail(lab, run, {LOOK: 3, DOWN: 3}, words, more)
+
+
+def unreadable(lab: Lab, *words: str, lines: int = 3) -> None:
+    """The same, of what a gateway answers, and of printing lines too."""
+    _fail(lab, lab.run, {LOOK: 3, LINES: lines, DOWN: 3}, words)
+
+
+def _fail(lab: Lab, run: Operator, verbs: dict[Words, int], words: Words, more: Sequence[str] = ()) -> None:
     with lab.untouched():
-        ran = side_by_side(run, [[*verb, *more] for verb in (LOOK, LINES, DOWN)])
-    assert [r.code for r in ran] == [3, lines_code, 3], ran
+        ran = side_by_side(run, [[*verb, *more] for verb in verbs])
+    assert [one.code for one in ran] == [*verbs.values()], ran
     for one in ran:
         assert not [word for word in words if word not in one.said], one
         assert "t quick" not in one.out
@@ -34,7 +46,7 @@ def fails(lab: Lab, run: Operator, *words: str, more: Sequence[str] = (), lines_
 def test_an_unknown_host_key(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "nobody").touch()
     run = lab.as_if(tmp_path / "i.toml", (str(lab.root / "known_hosts"), str(tmp_path / "nobody")))
-    fails(lab, run, "unknown host key: hub-fra1 offers ed25519 SHA256:", "`ipsecfleet trust hub-fra1`")
+    unreachable(lab, run, "unknown host key: hub-fra1 offers ed25519 SHA256:", "`ipsecfleet trust hub-fra1`")
 
 
 def test_a_changed_host_key(lab: Lab, tmp_path: Path) -> None:
@@ -42,37 +54,37 @@ def test_a_changed_host_key(lab: Lab, tmp_path: Path) -> None:
     other = next(line.split(" ", 1)[1] for line in known if not line.startswith(mine))
     (tmp_path / "changed").write_text(f"{mine}{other}\n")
     run = lab.as_if(tmp_path / "i.toml", (str(lab.root / "known_hosts"), str(tmp_path / "changed")))
-    fails(lab, run, "changed host key: hub-fra1 offers", "expected ed25519 SHA256:", "trust --replace hub-fra1")
+    unreachable(lab, run, "changed host key: hub-fra1 offers", "expected ed25519 SHA256:", "trust --replace hub-fra1")
 
 
 def test_a_wrong_user(lab: Lab, tmp_path: Path) -> None:
     run = lab.as_if(tmp_path / "i.toml", ('user = "ipsecops"', 'user = "nobody"'))
-    fails(lab, run, "login refused: nobody@hub-fra1", "is the key in authorized_keys of nobody")
+    unreachable(lab, run, "login refused: nobody@hub-fra1", "is the key in authorized_keys of nobody")
 
 
 def test_a_wrong_key(lab: Lab, tmp_path: Path) -> None:
     key = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True, stdin=subprocess.DEVNULL)
     run = lab.as_if(tmp_path / "i.toml", (str(lab.root / "id_ed25519"), str(key)))
-    fails(lab, run, "login refused: ipsecops@hub-fra1", f"from {key}", "authorized_keys of ipsecops")
+    unreachable(lab, run, "login refused: ipsecops@hub-fra1", f"from {key}", "authorized_keys of ipsecops")
 
 
 def test_a_refused_connection(lab: Lab) -> None:
     with lab.fault("ssh-refused", "hub-fra1"):
-        fails(lab, lab.run, "connection refused: hub-fra1 (127.0.0.1 port", "is sshd running there")
+        unreachable(lab, lab.run, "connection refused: hub-fra1 (127.0.0.1 port", "is sshd running there")
 
 
 def test_a_port_that_accepts_and_never_speaks(lab: Lab, tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         change = (f"port = {lab.port('hub-fra1')}\n", f"port = {silent.getsockname()[1]}\n")
         run = lab.as_if(tmp_path / "i.toml", change)
-        fails(lab, run, "silent: hub-fra1", "no ssh banner within 0.5 s", more=["--connect-timeout", "0.5s"])
+        unreachable(lab, run, "silent: hub-fra1", "no ssh banner within 0.5 s", more=["--connect-timeout", "0.5s"])
 
 
 def test_an_sshd_that_freezes_in_the_middle_of_a_command(lab: Lab) -> None:
     with lab.fault("frozen", "hub-fra1"):
         words = ("no end: the command on hub-fra1 ran over 1 s", "look again before repeating it")
-        fails(lab, lab.run, *words, more=["--timeout", "1s"])
+        unreachable(lab, lab.run, *words, more=["--timeout", "1s"])
 
 
 def test_two_gateways_of_six_are_dead(lab: Lab) -> None:
@@ -95,7 +107,7 @@ def test_two_gateways_of_six_are_dead(lab: Lab) -> None:
 
 def test_doas_permits_nothing(lab: Lab) -> None:
     with lab.fault("doas-refused", "hub-fra1"):
-        fails(lab, lab.run, "doas on hub-fra1 refused: doas: Operation not permitted", "/etc/doas.conf")
+        unreadable(lab, "doas on hub-fra1 refused: doas: Operation not permitted", "/etc/doas.conf")
 
 
 def test_the_fifo_is_missing(lab: Lab) -> None:
@@ -103,7 +115,7 @@ def test_the_fifo_is_missing(lab: Lab) -> None:
     aside = fifo.rename(fifo.with_suffix(".aside"))
     try:
         words = ("the sas of hub-fra1 could not be read: missing: there is no", "start it, then run this again")
-        fails(lab, lab.run, *words, lines_code=4)
+        unreadable(lab, *words, lines=4)
         assert not fifo.exists()
     finally:
         aside.rename(fifo)
@@ -121,20 +133,20 @@ def test_somebody_else_asks_the_daemon_once(lab: Lab) -> None:
 
 def test_somebody_else_asks_the_daemon_all_the_time(lab: Lab) -> None:
     with lab.fault("second-writer", "hub-fra1"):
-        fails(lab, lab.run, "shifted: somebody else asked the daemon at the same time, three times", "run this again")
+        unreadable(lab, "shifted: somebody else asked the daemon at the same time, three times", "run this again")
 
 
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
         ("report-garbled", ["the sas of hub-fra1 could not be read: the report is cut off near", r"\x1b]0;owned\x07"]),
-        ("report-truncated", ["the sas of hub-fra1 could not be read: the report is cut off near"]),
+        ("report-truncated", ["the sas of hub-fra1 could not be read:", "is cut off"]),
         ("report-huge", ["the sas of hub-fra1 could not be read: too-big", "look at the gateway"]),
     ],
 )
 def test_a_spoiled_report(lab: Lab, fault: str, words: list[str]) -> None:
     with lab.fault(fault, "hub-fra1"):
-        fails(lab, lab.run, *words)
+        unreadable(lab, *words)
 
 
 @pytest.fixture(scope="module")
@@ -145,12 +157,17 @@ def slow_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield running
 
 
-def test_a_daemon_that_is_busy_for_4_seconds(slow_lab: Lab) -> None:
-    with slow_lab.untouched(), slow_lab.fault("busy", "hub-fra1"):
-        impatient, patient = side_by_side(slow_lab.run, [[*DOWN, "--timeout", "4s"], [*LINES]])
+def test_a_daemon_that_is_busy(slow_lab: Lab) -> None:
+    """Its single thread computes keys for 4 s: that is waited for; a minute of them is not."""
+    with slow_lab.untouched():
+        with slow_lab.fault("busy", *["hub-fra1"] * 15):
+            impatient = slow_lab.run(*DOWN, "--timeout", "4s")
+        slow_lab.advance(60)
+        with slow_lab.fault("busy", "hub-fra1"):
+            patient = slow_lab.run(*LINES)
     assert impatient.code == 3, impatient
-    assert "no-answer" in impatient.said
-    assert "hub-fra1" in impatient.said
+    assert "the sas of hub-fra1 could not be read: no-answer" in impatient.said
+    assert "the daemon is busy or hangs: look at it, then run this again" in impatient.said
     assert patient.code == 0, patient
     assert len(patient.out.splitlines()) == len(CLASSIC)
 
@@ -271,12 +288,15 @@ def test_odd_names_in_a_saved_report(alone: Operator) -> None:
 
 
 def test_a_report_of_10000_tunnels(alone: Operator) -> None:
-    blocks = [_block(f"from-10.{n >> 8}.{n & 255}.0/24-to-192.168.1.0/24", f"10.9.{n >> 8}.{n & 255}", n) for n in range(10_000)]
+    blocks = [
+        _block(f"from-10.{n >> 8}.{n & 255}.0/24-to-192.168.1.0/24", f"10.9.{n >> 8}.{n & 255}", n)
+        for n in range(10_000)
+    ]
     report = "\n".join(blocks).encode()
     show = alone("show", "sas", "--from-file", "-", "-o", "plain", stdin=report)
     lines = alone("lines", "--from-file", "-", "-p", "10.9.39.15", stdin=report)
     assert (show.code, len(show.out.splitlines())) == (0, 10_001)
-    assert (lines.code, lines.out) == (0, "t quick from-10.39.15.0/24-to-192.168.1.0/24\n")
+    assert (lines.code, lines.out) == (0, "echo t quick from-10.39.15.0/24-to-192.168.1.0/24 > /var/run/isakmpd.fifo\n")
 
 
 def _block(name: str, peer: str, number: int) -> str:

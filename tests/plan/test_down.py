@@ -1,13 +1,16 @@
 """What a `down` would do, and what it would do to others: plans made of snapshots of simulated daemons."""
 
+import facts
 import pytest
-from fleets import BACK, HERE, HUB, N1, PEER, THERE, carp, customers, name, pair, star
+from fleets import HERE, HUB, N1, PEER, THERE, carp, customers, name, pair, star
 from simworld import PSK, ROOMY, SimFleet
 
 from ipsecfleet.errors import UnreachableError
-from ipsecfleet.model.fleet import Limit, Limits
+from ipsecfleet.model.fleet import Fleet, Gateway, Limit, Limits
 from ipsecfleet.model.plan import Action, Plan
+from ipsecfleet.model.snapshot import Connection, Listing, Snapshot, SshPair
 from ipsecfleet.plan.down import DownOptions, Strength, plan_down
+from ipsecfleet.plan.view import View
 
 ONCE, HOLD, REMOVE = (DownOptions(s) for s in Strength)
 
@@ -145,9 +148,8 @@ def test_only_backups_refuse_and_can_be_forced() -> None:
     sim.role("fra1", "BACKUP")
     assert refused(plan(sim, "customer-1")) == ["carp-backup"]
     assert refused(plan(sim, "customer-1", options=ONCE)) == ["carp-backup"]
-    assert waves(plan(sim, "customer-1", options=forced("carp-backup", strength=Strength.ONCE))) == [
-        ["fra1 quick"], ["fra1 main"],
-    ]  # fmt: skip
+    made = plan(sim, "customer-1", options=forced("carp-backup", strength=Strength.ONCE))
+    assert waves(made) == [["fra1 quick"], ["fra2 quick"], ["fra1 main"]]
     both = plan(carp(), "customer-1", options=forced("carp-backup", strength=Strength.ONCE))
     assert {s.gateway for s in both.steps} == {"fra1"}
 
@@ -228,7 +230,6 @@ def test_a_hub_is_not_the_one_peer_of_all_its_branches() -> None:
 def test_a_tunnel_with_a_dead_carp_member_counts_as_up() -> None:
     sim = carp()
     sim.limits = limited("1")
-    sim.specs *= 1
     sim.peer("10.2.2.1")
     sim.rule("peer 10.2.2.1", "passive", "192.168.2.0/24", "172.16.2.0/24", "203.0.113.1")
     sim.rule("fra1", "active", "172.16.2.0/24", "192.168.2.0/24", "10.2.2.1")
@@ -283,19 +284,19 @@ def test_all_refusals_are_listed_at_once() -> None:
 
 
 def test_a_name_that_several_peers_bear_is_refused() -> None:
-    """Rules without a peer: two road warriors behind one network come up under one name."""
-    sim = SimFleet()
-    sim.gateway("hub", HUB)
-    sim.rule("hub", "passive", HERE, THERE, "")
-    for peer in (PEER, "10.2.2.1"):
-        sim.peer(peer)
-        sim.rule(f"peer {peer}", "active", THERE, HERE, HUB)
-    sim.tunnel("customers", ("hub", HERE), (PEER, THERE))
-    sim.specs.clear()
-    sim.settle(20)
-    made = plan(sim, N1)
-    assert refused(made) == ["shared-name"]
-    assert "10.2.2.1" in made.refusals[0].message
+    listed = (Connection(N1, Listing.PASSIVE),)
+    sas = (facts.sa(), facts.sa(spi=0x20, peer=facts.OTHER))
+    seen = facts.seen(
+        connections=listed,
+        sas=sas,
+        flows=facts.flows() + facts.flows(peer=facts.OTHER),
+        kernel=facts.kernel() + facts.kernel(0x20, peer=facts.OTHER),
+        ssh=SshPair("192.0.2.7", "198.51.100.11"),
+    )
+    view = View.of(Fleet(gateways=(Gateway("hub", "192.0.2.1"),), limits=ROOMY), Snapshot({"hub": seen}))
+    (refusal,) = plan_down(view, view.tunnels, HOLD).refusals
+    assert refusal.force == "shared-name"
+    assert refusal.message.endswith(f"is also the name of an SA with {PEER}, an SA with {facts.OTHER}")
 
 
 def test_every_step_says_what_must_hold_before_and_what_proves_it() -> None:
@@ -317,5 +318,3 @@ def test_a_file_is_unloaded_once_for_all_it_makes() -> None:
     document = sim.down(options=REMOVE, tunnels=["customer-1"])
     assert document.exit_code == 0, document.results
     assert sim.sent["hub"] == ["ipsecctl -d -f /etc/IPsec/customer-1.conf", f"t main peer-{PEER}"]
-    assert sim.limits == ROOMY
-    assert BACK not in sim.sent["hub"]

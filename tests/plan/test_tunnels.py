@@ -88,6 +88,13 @@ def test_a_carp_backup_does_not_count() -> None:
     assert sim.state("customer-1") == "backup"
 
 
+def test_a_backup_that_lacks_the_connection_does_not_count_either() -> None:
+    sim = carp()
+    sim.restart("fra2")
+    tunnel = sim.tunnel_now("customer-1")
+    assert (tunnel.state, tunnel.ends[1].state, tunnel.ends[1].connection) == ("up", "backup", None)
+
+
 def test_a_daemon_that_knows_nothing_of_a_tunnel() -> None:
     sim = customers(1)
     sim.restart("hub")

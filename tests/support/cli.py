@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ipsecfleet import lab
+
 SPEED = 20
 READING = re.compile(r"S|C get \[(Phase 2|ipsecfleet)\]:[A-Za-z-]+|C set \[ipsecfleet\]:fence=[0-9a-z.]+ force")
 """The lines of a visit that only looks."""
@@ -106,23 +108,18 @@ class Lab:
 
     @contextmanager
     def fault(self, name: str, *gateways: str) -> Iterator[None]:
-        """A fault of the lab at these gateways, as long as the block lasts."""
-        where = [("-g", gateway) for gateway in gateways] or [()]
-        for words in where:
-            self._lab("fault", name, *words)
+        """A fault at these gateways as long as the block lasts."""
+        for gateway in gateways:
+            lab.fault(self.root, name, gateway)
         try:
             yield
         finally:
-            for words in where:
-                self._lab("fault", f"off {name}", *words)
+            for gateway in gateways:
+                lab.fault(self.root, f"off {name}", gateway)
 
-    def advance(self, seconds: int) -> None:
+    def advance(self, seconds: float) -> None:
         """Let the lab's time jump."""
-        self._lab("advance", f"{seconds}s")
-
-    def _lab(self, *words: str) -> None:
-        done = self.run("lab", *words, "--dir", str(self.root))
-        assert done.code == 0, done
+        lab.advance(self.root, seconds)
 
     def events(self, gateway: str) -> list[dict[str, Any]]:
         """What happened there so far."""
@@ -171,13 +168,13 @@ class Lab:
 def running_lab(root: Path, home: Path, speed: int = SPEED) -> Iterator[Lab]:
     """A lab of six gateways."""
     home.mkdir()
-    lab = Lab(root, Operator(home).with_inventory(root / "inventory.toml"))
-    started = lab.run("lab", "up", "--gateways", "6", "--speed", str(speed), "--dir", str(root))
-    assert started.code == 0, started
+    started = Lab(root, Operator(home).with_inventory(root / "inventory.toml"))
+    up = started.run("lab", "up", "--gateways", "6", "--speed", str(speed), "--dir", str(root))
+    assert up.code == 0, up
     try:
-        yield lab
+        yield started
     finally:
-        ended = lab.run("lab", "down", "--dir", str(root))
+        ended = started.run("lab", "down", "--dir", str(root))
     assert ended.code == 0, ended
     assert not [*root.glob("gateways/*/run")]
 

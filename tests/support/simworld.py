@@ -147,8 +147,15 @@ class SimFleet:
     ) -> Document:
         return changes.down(self.run(Selection.of(**words), **(run or {})), options or DownOptions())
 
-    def up(self, *, options: UpOptions | None = None, up_s: float = 75.0, **words: object) -> Document:
-        return changes.up(self.run(Selection.of(**words)), options or UpOptions(), up_s)
+    def up(
+        self,
+        *,
+        options: UpOptions | None = None,
+        up_s: float = 75.0,
+        run: dict[str, object] | None = None,
+        **words: object,
+    ) -> Document:
+        return changes.up(self.run(Selection.of(**words), **(run or {})), options or UpOptions(), up_s)
 
     def view(self) -> View:
         return View.of(self.fleet, self.prober().look(self.gateways))

@@ -143,6 +143,9 @@ def _report(path: Path) -> tuple[tuple[Sa, ...], tuple[OperatorError, ...]]:
     """The SAs of a saved report, and what of it was not understood."""
     read = report.parse(read_bytes(path))
     hint = "take the report again"
+    if read.unparsed and not read.sas:
+        hint = "give the isakmpd.result that the daemon writes at S"
+        raise OperatorError(f"{path} is no report of isakmpd", kind="report", obj=str(path), hint=hint)
     left = [OperatorError(f"{path}: not understood: {p[:60]!a}", kind="report", hint=hint) for p in read.unparsed]
     return read.sas, tuple(left)
 

@@ -58,6 +58,8 @@ class Session:
     @cached_property
     def fleet(self) -> Fleet:
         fleet = load_fleet(self.options.inventory)
+        if self.options.verbose and self.talks:
+            sys.stderr.write(f"inventory: {visible(fleet.source or 'none')}\n")
         if self.options.max_failures is None:
             return fleet
         return replace(fleet, limits=replace(fleet.limits, max_failures=self.options.max_failures))
@@ -149,7 +151,9 @@ class Session:
             return dry_run_text(document.plan, lines_of, look.width, fifos)
         if document.plan is not None and document.plan.refusals:
             return plan_text(document.plan, lines_of, look.width)
-        return results_text(document, look) if document.results else RENDERERS["table"](document, look)
+        if document.plan is not None:
+            return results_text(document, look)
+        return RENDERERS["table"](document, look)
 
     def emit(self, document: Document) -> Exit:
         """Everything a command has to say, in its format; the exit code."""

@@ -61,7 +61,7 @@ def trust(
     """Show the host keys of gateways, ask, and write them into known_hosts."""
     from ipsecfleet.run.trusting import Trust
 
-    if not (fingerprint or session.options.yes or session.asks):
+    if not (fingerprint or session.options.yes or session.asks or session.dry):
         hint = "give --fingerprint SHA256:..., as ssh-keygen -lf prints it on the gateway"
         raise OperatorError("trust asks, and there is no terminal to ask on", kind="usage", obj="trust", hint=hint)
     if session.options.yes and not fingerprint:
@@ -69,7 +69,7 @@ def trust(
         raise OperatorError("trust takes no --yes: a key is accepted by its fingerprint", kind="usage", hint=hint)
     chosen = resolve_gateways(session.fleet, Selection.of(gateways=gateways), default_all=False)
     timeout = seconds(session.options.connect_timeout, None, "--connect-timeout")
-    job = Trust(frozenset(fingerprint or ()), replace, _ask_about, timeout)
+    job = Trust(frozenset(fingerprint or ()), replace, _ask_about, timeout, session.dry)
     return job.all(chosen, session.options.fanout or 32)
 
 
@@ -142,9 +142,8 @@ def lab_advance(
 
 def _told(command: str, info: "LabInfo") -> Document:
     """A lab's state as findings: what it is at, and the inventory to use."""
-    found = [
-        Finding(None, "info", "lab", f"{info.state}, {len(info.ports)} gateways, time {info.speed:g} times as fast")
-    ]
+    running = f", {len(info.ports)} gateways, time {info.speed:g} times as fast" if info.state == "running" else ""
+    found = [Finding(None, "info", "lab", f"{info.state}{running}")]
     found += [Finding(None, "info", "fault", name) for name in info.faults]
     if info.state == "running":
         found.append(Finding(None, "info", "inventory", f"-i {info.inventory}"))

@@ -28,7 +28,7 @@ def tunnels_down(view: View, chosen: Sequence[Tunnel]) -> Iterable[RefusedError]
     """More tunnels would go down than the limit allows; those of one peer are always allowed."""
     up = [t for t in view.tunnels if _is_carried(t)]
     going = [t for t in chosen if _is_carried(t)]
-    peers = Counter(peer for t in going for peer in {_peer(view, e) for e in t.ends})
+    peers = Counter(peer for t in going for peer in {_peer(view, e) for e in t.ends if e.peer is not None})
     limit = view.fleet.limits.max_tunnels_down
     allowed = limit.of(len(up), at_least=max(peers.values(), default=1))
     if len(going) > allowed:

@@ -72,32 +72,39 @@ def _of_spec(fleet: Fleet, spec: TunnelSpec, loose: dict[str, list[End]], snapsh
     for mine, other in ((spec.a, spec.b), (spec.b, spec.a)):
         for gateway in fleet.members(mine):
             wanted, peers = _selectors(mine, other), fleet.addresses(other)
-            found += _claim(gateway.name, wanted, peers, loose, snapshot)
+            found += _claim(gateway, wanted, peers, loose, snapshot)
     state, note = _joint(found, snapshot)
     return Tunnel(spec.name, state, tuple(found), known=True, note=note)
 
 
 def _claim(
-    gateway: str, networks: Sequence[Selectors], peers: Sequence[str], loose: dict[str, list[End]], snapshot: Snapshot
+    gateway: Gateway,
+    networks: Sequence[Selectors],
+    peers: Sequence[str],
+    loose: dict[str, list[End]],
+    snapshot: Snapshot,
 ) -> list[End]:
     """The ends of one gateway that are this tunnel's, taken out of `loose`; a missing one stands there without name."""
-    if gateway not in loose:
-        failed = snapshot.failed.get(gateway)
-        return [] if failed is None else [End(gateway, None, State.UNKNOWN, note=failed.message)]
+    name = gateway.name
+    if name not in loose:
+        failed = snapshot.failed.get(name)
+        return [] if failed is None else [End(name, None, State.UNKNOWN, note=failed.message)]
     claimed = []
     for wanted in networks:
-        matching = [e for e in loose[gateway] if e.selectors == wanted and _of_peer(e, peers)]
-        loose[gateway] = [e for e in loose[gateway] if e not in matching]
+        matching = [e for e in loose[name] if e.selectors == wanted and _of_peer(e, peers)]
+        loose[name] = [e for e in loose[name] if e not in matching]
         claimed += matching or [_absent(gateway, wanted, peers, snapshot)]
     return claimed
 
 
-def _absent(gateway: str, wanted: Selectors, addresses: Sequence[str], snapshot: Snapshot) -> End:
+def _absent(gateway: Gateway, wanted: Selectors, addresses: Sequence[str], snapshot: Snapshot) -> End:
     """The end of a tunnel that this gateway's daemon knows nothing of."""
-    unreadable = snapshot.gateways[gateway].unknown
-    state = State.UNKNOWN if unreadable else State.DOWN
+    unreadable = snapshot.gateways[gateway.name].unknown
+    idle = State.BACKUP if is_backup(gateway, snapshot) else State.DOWN
     note = unreadable[0][1].why if unreadable else "the daemon knows no such connection"
-    return End(gateway, None, state, peer=addresses[0] if addresses else None, selectors=wanted, note=note)
+    peer = addresses[0] if addresses else None
+    state = State.UNKNOWN if unreadable else idle
+    return End(gateway.name, None, state, peer=peer, selectors=wanted, note=note)
 
 
 def _selectors(mine: TunnelEnd, other: TunnelEnd) -> tuple[Selectors, ...]:

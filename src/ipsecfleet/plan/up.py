@@ -136,7 +136,7 @@ class _Bringup:
         A responder of ours says so itself. A foreign one does not: a lingering negotiation of ours under a phase 1 that
         is gone tells that this began no later.
         """
-        if self.beginner is None or self.beginner.phase1_sas:
+        if self.beginner is None or self.beginner.phase1_sas or self._negotiating():
             return 0.0
         others = [e for e in self.masters if e is not self.beginner]
         theirs = (x for e in others for x in self._lingering(e) if x.phase == 1 and not x.ours)
@@ -150,6 +150,10 @@ class _Bringup:
         others = (e for e in self.masters if e not in self.active and not (e.live or e.phase1_sas or e.missing))
         answered = (e for e in others if any(x.phase == 1 and not x.ours for x in self._lingering(e)))
         return next((e for e in answered if not _lacking(e)), None)
+
+    def _negotiating(self) -> list[float]:
+        """How long each negotiation of ours that is under way may still last: until then `c` is ignored."""
+        return [_left(x) for e in self.masters for x in e.exchanges if x.ours and not x.finished]
 
     def _lingering(self, end: End) -> Iterable[Exchange]:
         """Negotiations with this end's peer that are over and still on the daemon's table."""
@@ -200,9 +204,8 @@ class _Bringup:
             yield f"{name}: begun from {responder.gateway}, which answered the last phase 1 and would ignore a new one"
         if self.masters and not self.begin() and not any(e.live for e in self.masters):
             yield f"{name}: only the peer begins; it tries again within 60 s, or 120 after a failed attempt"
-        running = [_left(x) for e in self.masters for x in e.exchanges if x.ours and not x.finished]
-        if running:
-            yield f"{name}: negotiating already; a new attempt is possible in {max(running):.0f} s"
+        if self._negotiating():
+            yield f"{name}: negotiating already; a new attempt is possible in {max(self._negotiating()):.0f} s"
 
 
 def _lacking(end: End) -> tuple[str, ...]:

@@ -177,7 +177,7 @@ def _answered(noun: str, rows: list[Row], document: Document, table: str) -> str
     dead = sum(r.state != "ok" for r in asked)
     if not dead:
         return _said(noun, rows, table)
-    missing = f"{dead} of {count(len(asked), 'gateway')} did not answer: what is there is not known\n"
+    missing = f"{dead} of {count(len(asked), 'gateway')} gave no whole answer: what is there is not known\n"
     alive = f"no {noun}s on the {count(len(asked) - dead, 'gateway')} that answered\n" if dead < len(asked) else ""
     return (table if rows else alive) + missing
 

@@ -110,7 +110,7 @@ def _incomplete(gateway: Gateway, answer: Answer, outcome: Outcome) -> Ipsecflee
             phase="command",
             kind="doas",
             obj=name,
-            hint=f'permit it in /etc/doas.conf: "permit nopass {gateway.user or "USER"} as root cmd /usr/bin/perl"',
+            hint=_doas_hint(said, gateway.user or "USER"),
         )
     if answer.handshake is None:
         return GatewayError(
@@ -126,3 +126,10 @@ def _incomplete(gateway: Gateway, answer: Answer, outcome: Outcome) -> Ipsecflee
         obj=name,
         hint="run it again; if it stays so, look at the gateway's load and disk",
     )
+
+
+def _doas_hint(said: str, user: str) -> str:
+    """What to do about doas's words (host.md 3): its file is not safe, or does not permit us without a password."""
+    if "writable" in said or "not owned" in said:
+        return "chown root:wheel /etc/doas.conf; chmod 0600 /etc/doas.conf"
+    return f'permit it in /etc/doas.conf: "permit nopass {user} as root cmd /usr/bin/perl args -T -"'

@@ -22,6 +22,7 @@ class Trust:
     replace: bool
     accept: Callable[[str, ShownKeys], bool]
     timeout: float | None = None
+    dry_run: bool = False
     findings: list[Finding] = field(default_factory=list)
 
     def all(self, gateways: Iterable[Gateway], fanout: int) -> Document:
@@ -44,6 +45,8 @@ class Trust:
 
     def _one(self, gateway: str, shown: ShownKeys) -> None:
         """Write the accepted keys of one gateway down; say what is so already."""
+        if self.fingerprints:
+            self._matching(gateway, shown)
         known = {k.key for k in read_known_hosts([shown.file]).lookup(shown.name) if not k.marker}
         if known and known <= set(shown.keys):
             self.findings.append(Finding(gateway, "info", "known", f"{shown.keys[0]} in {shown.file}"))
@@ -56,6 +59,9 @@ class Trust:
                 obj=gateway,
                 hint=f"if you know why: ipsecfleet trust --replace {gateway}",
             )
+        if self.dry_run:
+            self.findings.extend(Finding(gateway, "info", "shown", str(key)) for key in shown.keys)
+            return
         accepted = self._accepted(gateway, shown)
         _write(Path(shown.file), shown.name, accepted, replace=bool(known))
         for key in accepted:
@@ -63,19 +69,22 @@ class Trust:
 
     def _accepted(self, gateway: str, shown: ShownKeys) -> tuple[HostKey, ...]:
         if self.fingerprints:
-            matching = tuple(k for k in shown.keys if k.fingerprint in self.fingerprints)
-            if not matching:
-                found = ", ".join(map(str, shown.keys))
-                raise RefusedError(
-                    f"{gateway} shows none of the fingerprints given, but {found}",
-                    kind="fingerprint",
-                    obj=gateway,
-                    hint="compare it with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the gateway",
-                )
-            return matching
+            return self._matching(gateway, shown)
         if not self.accept(gateway, shown):
             raise RefusedError(f"the host key of {gateway} was not accepted", kind="declined", obj=gateway)
         return shown.keys
+
+    def _matching(self, gateway: str, shown: ShownKeys) -> tuple[HostKey, ...]:
+        """The keys whose fingerprints were given; without any it is not the machine that was meant."""
+        matching = tuple(k for k in shown.keys if k.fingerprint in self.fingerprints)
+        if not matching:
+            raise RefusedError(
+                f"{gateway} shows none of the fingerprints given, but {', '.join(map(str, shown.keys))}",
+                kind="fingerprint",
+                obj=gateway,
+                hint="compare it with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the gateway",
+            )
+        return matching
 
 
 def fan_out_named(
