@@ -60,7 +60,7 @@ def up(
     session: Session,
     selecting: Selecting,
     wait: Annotated[
-        str | None, typer.Option("--wait", metavar="TIME", help="For the tunnel to be seen established (75s).")
+        str | None, typer.Option("--wait", metavar="TIME", help="For the tunnel to be seen established (135s).")
     ] = None,
     from_snapshot: FromSnapshot = None,
 ) -> Document:
@@ -70,7 +70,7 @@ def up(
     selection = selecting.selection()
     if not (selection.names_tunnels or selection.gateways or selection.groups or selection.all_gateways):
         raise OperatorError("up which tunnels?", kind="usage", obj="up", hint="name them by -t, -p, -g, -G or -A")
-    up_s = seconds(wait, 75.0, "--wait") or 0.0
+    up_s = seconds(wait, 135.0, "--wait") or 0.0
     return changes.up(_run(session, selection, from_snapshot), UpOptions(forced=session.forced), up_s)
 
 

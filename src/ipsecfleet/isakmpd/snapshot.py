@@ -129,8 +129,8 @@ def _connections(
 
 def _unlisted(listed: Iterable[str], sas: Iterable[Sa], kept: Iterable[KeptUp]) -> tuple[str, ...]:
     known = {n.lower() for n in listed}
-    live = (sa.name for sa in sas if sa.live and sa.phase == 2 and sa.name is not None)
-    found = {n.lower(): n for n in (*(k.name for k in kept), *live) if not names.is_alias(n)}
+    borne = (sa.name for sa in sas if sa.ready and sa.phase == 2 and sa.name is not None)
+    found = {n.lower(): n for n in (*(k.name for k in kept), *borne) if not names.is_alias(n)}
     return tuple(n for key, n in found.items() if key not in known)
 
 
