@@ -97,9 +97,26 @@ def test_a_backup_that_lacks_the_connection_does_not_count_either() -> None:
 
 def test_a_daemon_that_knows_nothing_of_a_tunnel() -> None:
     sim = customers(1)
+    sim.fifo("hub", f"t quick {N1}")
+    sim.settle(1)
     sim.restart("hub")
     end = sim.end("customer-1", "hub")
     assert (end.connection, end.state, end.note) == (None, "down", "the daemon knows no such connection")
+
+
+@pytest.mark.parametrize(
+    ("gone", "note"),
+    [
+        ("flows", "the kernel has an SA that the daemon does not know"),
+        ("kernel", "the kernel has a flow that the daemon does not know"),
+    ],
+)
+def test_a_kernel_that_carries_what_its_daemon_has_forgotten_is_stale(gone: str, note: str) -> None:
+    sim = customers(1)
+    sim.restart("hub")
+    assert sim.state("customer-1") == "stale"
+    tunnel = seen_with(sim, hub={gone: ()})
+    assert (tunnel.state, tunnel.note) == ("stale", note)
 
 
 @pytest.mark.parametrize("names_gone", [False, True])

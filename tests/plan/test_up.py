@@ -98,15 +98,21 @@ def test_c_add_only_when_absent_from_the_list() -> None:
     assert waves(plan(sim, "customer-1")) == [(0, ["hub connect"])]
 
 
-def test_what_is_kept_up_is_taken_off_that_list_or_c_would_wait_for_its_next_check() -> None:
+def test_a_running_negotiation_is_told_and_not_waited_for() -> None:
     sim = customers(1)
     sim.world.cut(PEER)
     sim.fifo("hub", f"t quick {N1}", f"t main peer-{PEER}", f"c {N1}")
     sim.settle(1)
-    assert waves(plan(sim, "customer-1")) == [(0, ["hub connect"])]
-    note = next(n for n in plan(sim, "customer-1").notes if "negotiating already" in n)
-    assert note == "customer-1: negotiating already; a new attempt is possible in 119 s"
-    sim.settle(119.5)
+    made = plan(sim, "customer-1")
+    assert waves(made) == [(0, ["hub connect"])]
+    assert "customer-1: negotiating already; a new attempt is possible in 118 s" in made.notes
+
+
+def test_what_is_kept_up_is_taken_off_that_list_or_c_would_wait_for_its_next_check() -> None:
+    sim = customers(1)
+    sim.fifo(f"peer {PEER}", f"t quick {BACK}")
+    sim.settle(1)
+    assert sim.end("customer-1", "hub").kept_up
     assert waves(plan(sim, "customer-1")) == [(0, ["hub quick", "hub connect"])]
 
 

@@ -18,6 +18,7 @@ else
 	need ps procps
 	need perl perl-base
 	need mandoc mandoc
+	need strace strace
 fi
 [ -n "$missing" ] || exit 0
 

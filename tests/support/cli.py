@@ -21,6 +21,19 @@ SPEED = 20
 READING = re.compile(r"S|C get \[(Phase 2|ipsecfleet)\]:[A-Za-z-]+|C set \[ipsecfleet\]:fence=[0-9a-z.]+ force")
 """The lines of a visit that only looks."""
 
+CRASHING = """\
+import os, sys
+from ipsecfleet.cli.app import app, run, verb
+from ipsecfleet.model.document import Document
+
+@verb(app, "crash")
+def crash(session) -> Document:
+    psk = os.environ.get("PSK", "")
+    raise RuntimeError("this is broken")
+
+sys.exit(run(sys.argv[1:]))
+"""
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -43,10 +56,9 @@ class Ran:
 
 @dataclass(frozen=True)
 class Operator:
-    """Somebody with a home of his own; `words` stand before each command, `settings` are environment variables."""
+    """Somebody with a home of his own; `settings` are environment variables, `wrapper` runs the commands."""
 
     home: Path
-    words: tuple[str, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
     wrapper: tuple[str, ...] = ()
 
@@ -56,7 +68,16 @@ class Operator:
 
     def start(self, *words: str) -> "Running":
         """Run it beside others."""
-        command = [*self.wrapper, sys.executable, "-m", "ipsecfleet", *self.words, *words]
+        return self._started(self.command(words))
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        return [*self.wrapper, sys.executable, "-m", "ipsecfleet", *words]
+
+    def crashing(self, *words: str) -> Ran:
+        """Run an ipsecfleet that has one verb more, `crash`."""
+        return self._started([sys.executable, "-c", CRASHING, *words]).ended()
+
+    def _started(self, command: Sequence[str]) -> "Running":
         return Running(subprocess.Popen(
             command, env=self.environment, cwd=self.home,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 USER = "ipsecops"
-PERMIT = f"permit nopass {USER} as root cmd /usr/bin/perl\n"
+PERMIT = f"permit nopass {USER} as root cmd /usr/bin/perl args -T -\n"
 PROGRAMS = ("sshd", "ssh-keygen", "mksh", "doas", "perl", "unshare", "mount", "ps")
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 

@@ -163,14 +163,12 @@ def _usage(words: Sequence[str], error: Any) -> int:
     """What the parser refused, in the format that was asked for."""
     context = getattr(error, "ctx", None)
     command = _path(context) if context is not None else ""
-    hint = f"see ipsecfleet {command} --help".replace("  ", " ")
-    said = OperatorError(_lowered(error.format_message()), kind="usage", obj=command, hint=hint)
+    text, _, nearest = error.format_message().rstrip(".").partition(". Did you mean ")
+    hint = f"see ipsecfleet {command}".rstrip() + " --help"
+    if nearest:
+        hint = f"did you mean {nearest} {hint}"
+    said = OperatorError(text[:1].lower() + text[1:], kind="usage", obj=command, hint=hint)
     return Session(Globals(output="json" if _wants_json(words) else None), command).emit(failed(command, said))
-
-
-def _lowered(text: str) -> str:
-    """A sentence of the parser's in our manner; what the operator typed keeps its case."""
-    return (text[:1].lower() + text[1:]).rstrip(".")
 
 
 def _wants_json(words: Sequence[str]) -> bool:

@@ -122,8 +122,8 @@ def _saved_sas(path: Path, selection: Selection) -> Document:
     sas, warnings = _report(path)
     peers = selection.peers
     rows = tuple(SaRow(None, sa) for sa in sas if not peers or any(same_address(sa.dst, p) for p in peers))
-    code = Exit.NOTHING if peers and not rows else Exit.OK
-    return Document("show sas", code, "nothing" if code else "ok", sas=rows, warnings=warnings)
+    document = Document("show sas", sas=rows, warnings=warnings)
+    return document if rows or not peers else _empty(document, selection)
 
 
 def _saved_lines(path: Path, selection: Selection, forced: frozenset[str]) -> Document:
@@ -136,7 +136,14 @@ def _saved_lines(path: Path, selection: Selection, forced: frozenset[str]) -> Do
     if refused:
         return Document("lines", Exit.REFUSED, "refused", lines=rows, errors=refused, warnings=warnings)
     document = Document("lines", lines=rows, warnings=warnings)
-    return document if rows else replace(document, exit_code=Exit.NOTHING, result="nothing")
+    return document if rows else _empty(document, selection)
+
+
+def _empty(document: Document, selection: Selection) -> Document:
+    from ipsecfleet.run.scope import matches_nothing
+
+    why = matches_nothing(selection)
+    return replace(document, exit_code=Exit.NOTHING, result="nothing", errors=(*document.errors, why))
 
 
 def _report(path: Path) -> tuple[tuple[Sa, ...], tuple[OperatorError, ...]]:

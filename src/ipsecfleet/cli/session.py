@@ -58,8 +58,6 @@ class Session:
     @cached_property
     def fleet(self) -> Fleet:
         fleet = load_fleet(self.options.inventory)
-        if self.options.verbose and self.talks:
-            sys.stderr.write(f"inventory: {visible(fleet.source or 'none')}\n")
         if self.options.max_failures is None:
             return fleet
         return replace(fleet, limits=replace(fleet.limits, max_failures=self.options.max_failures))
@@ -121,6 +119,7 @@ class Session:
         """Show a plan and have it confirmed on stderr."""
         if self.options.yes:
             return True
+        self.progress.clear()
         sys.stderr.write(plan_text(plan, lines_of, width()))
         sys.stderr.write("Do it? [y/N] ")
         sys.stderr.flush()

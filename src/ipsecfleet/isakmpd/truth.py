@@ -41,6 +41,13 @@ def ends(
     return tuple(_judge(draft, seen, drafts, backup=backup) for draft in drafts)
 
 
+def absent(seen: GatewaySnapshot, networks: Selectors, peers: Sequence[str], *, backup: bool = False) -> End:
+    """The end of a tunnel that this gateway's daemon knows nothing of; its kernel may still carry it."""
+    draft = _Draft(Connection("", Listing.NONE), peers[0] if peers else None, networks)
+    end = replace(_judge(draft, seen, [draft], backup=backup), connection=None)
+    return replace(end, note="the daemon knows no such connection") if end.state is State.DOWN else end
+
+
 @dataclass(slots=True)
 class _Draft:
     """An end in the making: a connection and the SAs found to be its own."""
@@ -165,6 +172,8 @@ def _stale(end: End, seen: GatewaySnapshot, *, sole: bool) -> str:
         return "the kernel has no such SA"
     if not end.sas and any(_orphan(k, end, seen, sole=sole) for k in kernel):
         return "the kernel has an SA that the daemon does not know"
+    if not end.sas and any(f.peer is not None for f in flows):
+        return "the kernel has a flow that the daemon does not know"
     return ""
 
 

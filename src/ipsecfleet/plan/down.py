@@ -60,7 +60,7 @@ def plan_down(view: View, chosen: Sequence[Tunnel], options: DownOptions) -> Pla
     return Plan(
         verb="down",
         waves=waves,
-        targets=tuple(_target(t, e) for t, e in job.pairs),
+        targets=tuple(_target(t, e) for t, e in job.readable),
         already=tuple(t.name for t in chosen if t not in work),
         refusals=refuse.without(job.refusals(touched), options.forced),
         notes=tuple(job.notes(touched)),
@@ -94,7 +94,8 @@ class _Job:
         self.view = view
         self.chosen = chosen
         self.options = options
-        self.pairs = [(t, e) for t in chosen for e in t.ends if e.state is not State.UNKNOWN and e.connection]
+        self.readable = [(t, e) for t in chosen for e in t.ends if e.state is not State.UNKNOWN]
+        self.pairs = [(t, e) for t, e in self.readable if e.connection is not None]
         self.names = {(e.gateway, e.connection) for _, e in self.pairs}
         self.chosen_ends = {_identity(e) for _, e in self.pairs}
 

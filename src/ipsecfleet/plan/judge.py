@@ -101,7 +101,8 @@ def _down(plan: Plan, view: View, target: Target, patience: Patience) -> Verdict
     flows = [f for f in end.flows if f.type != "deny"] if end is not None else []
     if flows:
         word = Word.FAILED if (target.gateway, target.tunnel) in patience.doubted else Word.PENDING
-        return Verdict(target, word, f"a {flows[0].type} flow is still there on {target.gateway}", doubtful=True)
+        hint = "" if target.connection else "the daemon knows nothing of it: bring it up, then take it down"
+        return Verdict(target, word, f"a {flows[0].type} flow is still there on {target.gateway}", hint, doubtful=True)
     late = _late_phase1(plan, target, end)
     if late:
         return _once_more(target, late, patience, f"phase 1 with {target.peer} was completed late")
@@ -117,7 +118,8 @@ def _down(plan: Plan, view: View, target: Target, patience: Patience) -> Verdict
 def _back(view: View, target: Target) -> list[Sa]:
     """Live SAs of the target, by peer and networks, under any name."""
     ends = [e for _, e in view.ends_on(target.gateway)]
-    mine = [e for e in ends if e.selectors == target.selectors or e.connection == target.connection]
+    named = target.connection is not None
+    mine = [e for e in ends if e.selectors == target.selectors or (named and e.connection == target.connection)]
     return [sa for e in mine if target.peer is None or same_address(e.peer, target.peer) for sa in e.live]
 
 

@@ -93,18 +93,9 @@ def _claim(
     for wanted in networks:
         matching = [e for e in loose[name] if e.selectors == wanted and _of_peer(e, peers)]
         loose[name] = [e for e in loose[name] if e not in matching]
-        claimed += matching or [_absent(gateway, wanted, peers, snapshot)]
+        backup = is_backup(gateway, snapshot)
+        claimed += matching or [truth.absent(snapshot.gateways[name], wanted, peers, backup=backup)]
     return claimed
-
-
-def _absent(gateway: Gateway, wanted: Selectors, addresses: Sequence[str], snapshot: Snapshot) -> End:
-    """The end of a tunnel that this gateway's daemon knows nothing of."""
-    unreadable = snapshot.gateways[gateway.name].unknown
-    idle = State.BACKUP if is_backup(gateway, snapshot) else State.DOWN
-    note = unreadable[0][1].why if unreadable else "the daemon knows no such connection"
-    peer = addresses[0] if addresses else None
-    state = State.UNKNOWN if unreadable else idle
-    return End(gateway.name, None, state, peer=peer, selectors=wanted, note=note)
 
 
 def _selectors(mine: TunnelEnd, other: TunnelEnd) -> tuple[Selectors, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from ipsecfleet.errors import Exit, IpsecfleetError, OperatorError, RefusedError, foremost
+from ipsecfleet.errors import Exit, RefusedError, foremost
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.model.document import Document, TunnelResult
 from ipsecfleet.model.fleet import Fleet
@@ -18,7 +18,16 @@ from ipsecfleet.plan.up import UpOptions, plan_up
 from ipsecfleet.run.clock import Clock
 from ipsecfleet.run.engine import Engine, Outcome, Waiting, row_of
 from ipsecfleet.run.probe import STARE, Prober
-from ipsecfleet.run.scope import Scope, gateway_rows, look_at_files, saved, survey, troubles, unreachable_codes
+from ipsecfleet.run.scope import (
+    Scope,
+    gateway_rows,
+    look_at_files,
+    matches_nothing,
+    saved,
+    survey,
+    troubles,
+    unreachable_codes,
+)
 
 NOT_DONE = frozenset({"failed", "refused", "skipped"})
 """States of a step that was not carried out."""
@@ -129,13 +138,8 @@ class _Finish:
             steps=tuple(row_of(step, "planned") for step in plan.steps),
             plan=plan,
             results=tuple(TunnelResult(name, ok=True, text=f"{name}: {self.command} already") for name in plan.already),
-            errors=(*self._nothing(nothing), *troubles(self.scope)),
+            errors=(*([matches_nothing(self.run.selection)] if nothing else []), *troubles(self.scope)),
         )
-
-    def _nothing(self, nothing: Sequence[Exit]) -> Iterable[IpsecfleetError]:
-        if nothing:
-            hint = "look at what there is: ipsecfleet show tunnels"
-            yield OperatorError("the selection matches no tunnel", kind="nothing", obj=self.command, hint=hint)
 
     def _told(
         self, base: Document, plan: Plan, outcome: Outcome, dark: Sequence[Exit], text: Callable[[str, Outcome], str]

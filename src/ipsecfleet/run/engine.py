@@ -128,6 +128,7 @@ class Engine:
 
     def _skip(self, waves: Iterable[Wave]) -> None:
         for wave in waves:
+            self._broken |= {s.tunnel for s in wave.steps}
             self._note(wave.steps, "skipped", "more gateways failed than max_failures allows")
 
     def _note(self, steps: Iterable[Step], state: str, proof: str | None, at: float | None = None) -> None:

@@ -23,7 +23,7 @@ def fan_out(
     for item in items:
         todo.put(item)
         count += 1
-    for _ in range(min(limit, count)):
+    for _ in range(min(max(limit, 1), count)):
         threading.Thread(target=_worker, args=(todo, done, work), daemon=True).start()
     for _ in range(count):
         yield done.get()

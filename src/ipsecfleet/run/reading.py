@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, OperatorError, RefusedError, foremost
+from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, RefusedError, foremost
 from ipsecfleet.inventory.select import resolve_gateways
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd.check import findings
@@ -18,7 +18,7 @@ from ipsecfleet.model.snapshot import Snapshot, Unknown
 from ipsecfleet.plan.files import conf_path
 from ipsecfleet.run.fanout import fan_out
 from ipsecfleet.run.probe import GLANCE, STARE, Prober
-from ipsecfleet.run.scope import Scope, gateway_rows, saved, survey, troubles, unreachable_codes
+from ipsecfleet.run.scope import Scope, gateway_rows, matches_nothing, saved, survey, troubles, unreachable_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +111,7 @@ def _document(command: str, scope: Scope, selection: Selection) -> Document:
     nothing = _narrow(selection) and not scope.chosen
     code = foremost([*dark, *([Exit.NOTHING] if nothing else [])])
     words = {Exit.OK: "ok", Exit.NOTHING: "nothing", Exit.UNREACHABLE: "unreachable"}
-    why = OperatorError(
-        "the selection matches nothing", kind="nothing", obj=command, hint="see ipsecfleet show tunnels"
-    )
-    errors = (*troubles(scope), *([why] if code is Exit.NOTHING else []))
+    errors = (*troubles(scope), *([matches_nothing(selection)] if code is Exit.NOTHING else []))
     return Document(command, code, words[code], gateways=gateway_rows(scope), errors=errors)
 
 

@@ -7,7 +7,7 @@ the daemons tell, it is visited as soon as the first look has told.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ipsecfleet.errors import Exit, GatewayError
+from ipsecfleet.errors import Exit, GatewayError, OperatorError
 from ipsecfleet.inventory.select import other_ends, pick, resolve_gateways
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd.visit import Verb
@@ -83,6 +83,13 @@ def _unreadable(gateway: str, seen: GatewaySnapshot) -> GatewayError:
     part, unknown = seen.unknown[0]
     text = f"the {part} of {gateway} could not be read: {unknown.why}"
     return GatewayError(text, kind="unreadable", obj=gateway, hint=unknown.hint)
+
+
+def matches_nothing(selection: Selection) -> OperatorError:
+    """What is said when no tunnel meets the selection."""
+    asked = ", ".join([*selection.peers, *selection.tunnels, *selection.state]) or "the selection"
+    hint = "see what there is: ipsecfleet show tunnels"
+    return OperatorError(f"nothing matches {asked}", kind="nothing", obj=asked, hint=hint)
 
 
 def gateway_rows(scope: Scope) -> tuple[GatewayRow, ...]:

@@ -10,26 +10,30 @@ from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, RefusedError,
 from ipsecfleet.model.document import Document, Finding
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.run.fanout import fan_out
-from ipsecfleet.transport.known_hosts import HostKey, add_host, read_known_hosts, replace_host
+from ipsecfleet.transport.known_hosts import REVOKED, HostKey, add_host, read_known_hosts, replace_host
 from ipsecfleet.transport.trust import ShownKeys, fetch_host_keys
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What was asked for: `fingerprints` that may be accepted without asking, and whether a changed key may go."""
+    """What was asked for: `fingerprints` that may be accepted without asking, and whether a changed key may go.
+
+    `fetch` shows the keys of a gateway within so many seconds.
+    """
 
     fingerprints: frozenset[str]
     replace: bool
     accept: Callable[[str, ShownKeys], bool]
     timeout: float | None = None
     dry_run: bool = False
+    fetch: Callable[[Gateway, float | None], ShownKeys] = fetch_host_keys
     findings: list[Finding] = field(default_factory=list)
 
     def all(self, gateways: Iterable[Gateway], fanout: int) -> Document:
         """One gateway after the other is asked about; their keys are fetched side by side."""
         errors: list[IpsecfleetError] = []
         codes: list[Exit] = []
-        shown = dict(fan_out_named(gateways, self.timeout, fanout))
+        shown = dict(self._fetched(gateways, fanout))
         for name in sorted(shown):
             keys = shown[name]
             try:
@@ -43,11 +47,23 @@ class Trust:
         words = {Exit.OK: "ok", Exit.REFUSED: "refused", Exit.UNREACHABLE: "unreachable"}
         return Document("trust", code, words.get(code, "failed"), findings=tuple(self.findings), errors=tuple(errors))
 
+    def _fetched(self, gateways: Iterable[Gateway], fanout: int) -> Iterable[tuple[str, ShownKeys | GatewayError]]:
+        """Every gateway's name with the keys it shows, or why it shows none."""
+        for gateway, result in fan_out(gateways, lambda g: self.fetch(g, self.timeout), limit=fanout):
+            if isinstance(result, Exception) and not isinstance(result, GatewayError):
+                raise result
+            yield gateway.name, result
+
     def _one(self, gateway: str, shown: ShownKeys) -> None:
         """Write the accepted keys of one gateway down; say what is so already."""
         if self.fingerprints:
             self._matching(gateway, shown)
-        known = {k.key for k in read_known_hosts([shown.file]).lookup(shown.name) if not k.marker}
+        entries = read_known_hosts([shown.file]).lookup(shown.name)
+        revoked = next((k for k in entries if k.marker == REVOKED and k.key in shown.keys), None)
+        if revoked is not None:
+            text = f"{gateway} shows a key that is revoked: {revoked.key} in {shown.file}"
+            raise RefusedError(text, kind="revoked-key", obj=gateway, hint="do not connect: find out who has that key")
+        known = {k.key for k in entries if not k.marker}
         if known and known <= set(shown.keys):
             self.findings.append(Finding(gateway, "info", "known", f"{shown.keys[0]} in {shown.file}"))
             return
@@ -85,16 +101,6 @@ class Trust:
                 hint="compare it with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the gateway",
             )
         return matching
-
-
-def fan_out_named(
-    gateways: Iterable[Gateway], timeout: float | None, fanout: int
-) -> Iterable[tuple[str, ShownKeys | GatewayError]]:
-    """Every gateway's name with the keys it shows, or why it shows none."""
-    for gateway, result in fan_out(gateways, lambda g: fetch_host_keys(g, timeout), limit=fanout):
-        if isinstance(result, Exception) and not isinstance(result, GatewayError):
-            raise result
-        yield gateway.name, result
 
 
 def _write(path: Path, name: str, keys: Iterable[HostKey], *, replace: bool) -> None:

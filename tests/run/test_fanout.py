@@ -1,0 +1,43 @@
+import threading
+
+import pytest
+
+from ipsecfleet.run.fanout import fan_out
+
+
+@pytest.mark.parametrize("limit", [0, 1, 3, 100])
+def test_every_item_comes_back_with_its_result_or_what_it_raised(limit: int) -> None:
+    found = dict(fan_out(range(5), lambda n: 10 // (n - 2), limit=limit))
+    assert {n: r for n, r in found.items() if n != 2} == {0: -5, 1: -10, 3: 10, 4: 5}
+    assert isinstance(found[2], ZeroDivisionError)
+
+
+def test_nothing_to_do() -> None:
+    assert list(fan_out([], str, limit=3)) == []
+
+
+def test_never_more_at_once_than_the_limit_and_as_many_as_it_allows() -> None:
+    barrier, lock = threading.Barrier(3, timeout=10), threading.Lock()
+    running, most = 0, 0
+
+    def work(_item: int) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        barrier.wait()
+        with lock:
+            running -= 1
+
+    results = [result for _, result in fan_out(range(9), work, limit=3)]
+    assert results == [None] * 9
+    assert most == 3
+
+
+def test_results_come_as_they_arrive() -> None:
+    first = threading.Event()
+    work = {"slow": lambda: first.wait(10), "quick": lambda: True}
+    arrived = fan_out(work, lambda name: work[name](), limit=2)
+    assert next(arrived) == ("quick", True)
+    first.set()
+    assert next(arrived) == ("slow", True)

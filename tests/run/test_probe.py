@@ -1,0 +1,112 @@
+"""What a visit asks and what becomes of answers that are not whole."""
+
+import pytest
+
+from ipsecfleet.errors import GatewayError, IpsecfleetError, UnreachableError
+from ipsecfleet.isakmpd import visit
+from ipsecfleet.model.fleet import Gateway, Paths
+from ipsecfleet.model.snapshot import GatewaySnapshot
+from ipsecfleet.run.probe import GLANCE, STARE, Prober
+from ipsecfleet.transport import FakeTransport, Outcome, Visit
+
+HUB = Gateway("hub", "198.51.100.11", user="ipsecops", command_timeout=30.0, paths=Paths("/r", "/e", "/b"))
+SHAKEN = b"ipsecfleet 192.0.2.7 50022 198.51.100.11 22\n"
+
+
+def prober(stdout: bytes, stderr: bytes = b"", status: int = 1) -> Prober:
+    return Prober(FakeTransport(lambda _visit: Outcome(stdout, stderr, status, 0.1)), who="RUN ops@desk")
+
+
+def whole(asked: Visit, body: bytes = b"") -> Outcome:
+    request = asked.stdin.partition(b"\n__END__\n")[2] or asked.stdin
+    nonce = request.split()[2]
+    section = nonce + b" flows ok %d\n%b\n" % (len(body), body)
+    return Outcome(SHAKEN + b"ipsecfleet 1 " + nonce + b"\n" + section + nonce + b" done 1\n", b"", 0, 0.1)
+
+
+def failure(made: Prober) -> GatewayError:
+    with pytest.raises(GatewayError) as caught:
+        made.visit(HUB, STARE)
+    return caught.value
+
+
+def test_doas_refused() -> None:
+    error = failure(prober(SHAKEN, b"motd\ndoas: Operation not permitted\n"))
+    assert (error.kind, error.phase, error.obj) == ("doas", "command", "hub")
+    assert error.message == "doas on hub refused: doas: Operation not permitted"
+    assert "permit nopass ipsecops as root cmd /usr/bin/perl" in error.hint
+
+
+def test_our_command_did_not_run() -> None:
+    error = failure(prober(b"", b"This account is currently not available.\n"))
+    assert (error.kind, error.message) == (
+        "command", "hub did not run our command: This account is currently not available.",
+    )  # fmt: skip
+    assert failure(prober(b"")).message == "hub did not run our command: no answer"
+
+
+@pytest.mark.parametrize(("stderr", "why"), [(b"", "exit status 255"), (b"perl: not found\n", "perl: not found")])
+def test_an_answer_that_was_cut_off(stderr: bytes, why: str) -> None:
+    error = failure(prober(SHAKEN + b"ipsecfleet 1 x\n", stderr, 255))
+    assert (error.kind, error.message) == ("incomplete", f"the answer of hub is not whole: {why}")
+
+
+def test_the_request() -> None:
+    fake = FakeTransport(whole)
+    Prober(fake, who="RUN ops@desk").visit(HUB, (visit.Flows(),))
+    Prober(fake, who="RUN ops@desk", timeout=2.0).visit(HUB, (visit.Flows(),))
+    first, second = fake.visits
+    assert "doas -n /usr/bin/perl -T -" in first.command
+    program, _, request = first.stdin.partition(b"\n__END__\n")
+    assert program.startswith(b"#")
+    lines = request.decode().splitlines()
+    assert lines[1:] == ["run /r", "etc /e", "bin /b", "who RUN ops@desk", "deadline 27.000", "", "flows", "end"]
+    assert (first.deadline_s, second.deadline_s) == (30.0, 2.0)
+    assert b"\ndeadline 1.000\n" in second.stdin
+    assert request.split()[2] != second.stdin.partition(b"\n__END__\n")[2].split()[2]
+
+
+def test_in_restricted_mode_no_program_is_sent() -> None:
+    fake = FakeTransport(whole)
+    Prober(fake, who="RUN ops@desk").visit(Gateway("hub", "x", privilege="restricted"), (visit.Flows(),))
+    assert fake.visits[0].stdin.startswith(b"ipsecfleet 1 ")
+
+
+def test_all_are_looked_at_in_the_order_they_were_named_and_heard_of_as_they_arrive() -> None:
+    heard: list[tuple[str, bool]] = []
+
+    def answer(asked: Visit) -> Outcome:
+        if asked.gateway.name == "b":
+            raise UnreachableError("no answer: b", phase="tcp", obj="b")
+        return whole(asked)
+
+    def arrived(name: str, seen: GatewaySnapshot | GatewayError) -> None:
+        heard.append((name, isinstance(seen, GatewaySnapshot)))
+
+    made = Prober(FakeTransport(answer), who="RUN x@y", fanout=1, arrived=arrived)
+    snapshot = made.look(Gateway(n, n) for n in "abca")
+    assert (list(snapshot.gateways), list(snapshot.failed)) == (["a", "c"], ["b"])
+    assert heard == [("a", True), ("b", False), ("c", True)]
+    assert made.answers == {}
+
+
+def test_answers_are_kept_for_who_asks() -> None:
+    made = Prober(FakeTransport(whole), who="RUN x@y", keep=True)
+    made.look([HUB], GLANCE)
+    assert made.answers["hub"].complete
+
+
+def test_conf_files_are_asked_for_by_gateway() -> None:
+    fake = FakeTransport(whole)
+    Prober(fake, who="RUN x@y").look([HUB, Gateway("b", "b")], (visit.Flows(),), {"hub": ["/etc/IPsec/x.conf"]})
+    asked = {v.gateway.name: b"\nconf /etc/IPsec/x.conf\n" in v.stdin for v in fake.visits}
+    assert asked == {"hub": True, "b": False}
+
+
+@pytest.mark.parametrize("error", [KeyError("a bug"), IpsecfleetError("not a gateway's")])
+def test_what_is_no_gateways_error_is_raised(error: Exception) -> None:
+    def answer(_visit: Visit) -> Outcome:
+        raise error
+
+    with pytest.raises(type(error)):
+        Prober(FakeTransport(answer), who="RUN x@y").look([HUB])
