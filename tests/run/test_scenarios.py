@@ -238,3 +238,15 @@ def test_neighbours_of_the_same_peer_keep_their_phase_1(list_name: str) -> None:
     assert not [line for line in sim.sent["hub"] if line.startswith(("t main", "C rm "))]
     assert any("phase 1 with 10.2.1.1 stays" in note for note in document.plan.notes)
     assert sim.state("customer-2") == "up"
+
+
+def test_a_hold_that_was_interrupted_before_its_peer_went_is_finished() -> None:
+    sim = hub_with_one_local_network()
+    held = f"C add [ipsecfleet]:Held-Passive-Connections={N1}\nC rmv [Phase 2]:Passive-Connections={N1}\nt quick {N1}\n"
+    sim.daemon("hub").fifo(held.encode())
+    sim.settle(10)
+    document = sim.down(tunnels=["customer-1"])
+    assert document.exit_code is Exit.OK, document.results
+    assert sim.sent["hub"][-2:] == ["C rm [Phase 1]:10.2.6.1", "t main peer-10.2.6.1"]
+    again = sim.down(tunnels=["customer-1"])
+    assert (again.exit_code, again.result) == (Exit.OK, "nothing")

@@ -48,9 +48,11 @@ class DownOptions:
 def plan_down(view: View, chosen: Sequence[Tunnel], options: DownOptions) -> Plan:
     """What takes `chosen` down; pure and deterministic.
 
-    A tunnel that is down already, and held where that was asked for, is in `already` and costs nothing.
+    A tunnel that is down already, and held where that was asked for, is in `already` and costs nothing; one that an
+    interrupted run held without its peer is finished.
     """
-    work = [t for t in chosen if not is_already(view, t, options.strength)]
+    left = {s.tunnel for s in _Job(view, chosen, options).phase1_steps() if s.action is Action.PEER_OFF}
+    work = [t for t in chosen if t.name in left or not is_already(view, t, options.strength)]
     job = _Job(view, work, options)
     early = list(dict.fromkeys(chain.from_iterable(job.steps_of(t, e) for t, e in job.pairs)))
     late = list(job.phase1_steps())
