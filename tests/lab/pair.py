@@ -13,7 +13,7 @@ MIRROR = "from-192.168.1.0/24-to-172.16.1.0/24"
 UP = 6.0
 
 
-def rule(  # noqa: PLR0917  the parts of a rule, in its order
+def rule(
     mode: str, source: str, destination: str, peer: str = "", life: str = "", life2: str = "", group: str = "modp1536"
 ) -> str:
     crypto = CRYPTO.format(group=group, life=life and f" lifetime {life}", life2=life2 and f" lifetime {life2}")
