@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import realssh
-from cliprocess import Operator
 
+from cli import Operator
 from ipsecfleet.lab import api as lab
 from ipsecfleet.lab.layout import GatewayDir, LabDir
 
@@ -76,4 +76,4 @@ def ipsecfleet(tmp_path: Path, simulated: LabDir, sshd: realssh.RealSsh) -> Oper
     port = lab.status(simulated.root).ports["hub-fra1"]
     inventory.write_text(simulated.inventory.read_text().replace(f"port = {port}\n", f"port = {sshd.port}\n"))
     shutil.copy(sshd.known_hosts, inventory.with_name("known_hosts"))
-    return Operator(tmp_path, inventory)
+    return Operator(tmp_path).with_inventory(inventory)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cliprocess import Operator, Ran
 from realssh import PERMIT, USER, RealSsh, wait_for
 
+from cli import Operator, Ran
 from ipsecfleet.isakmpd import visit
 from ipsecfleet.lab.layout import GatewayDir, LabDir
 from ipsecfleet.model.fleet import Gateway
@@ -49,13 +49,13 @@ class TestAWholeRun:
         before = spis(ipsecfleet)
         inode = gateway.fifo.stat().st_ino
         down = ipsecfleet("down", "-p", "10.2.1.1", "-g", "hub-fra1", "--yes", "-o", "json")
-        assert (down.code, down.document["result"]) == (0, "ok"), down
-        assert {step["state"] for step in down.document["steps"]} == {"proven"}
-        assert [tunnel["state"] for tunnel in down.document["tunnels"]] == ["held"]
+        assert (down.code, down.json["result"]) == (0, "ok"), down
+        assert {step["state"] for step in down.json["steps"]} == {"proven"}
+        assert [tunnel["state"] for tunnel in down.json["tunnels"]] == ["held"]
 
         up = ipsecfleet("up", "-t", "customer-1", "--yes", "-o", "json")
-        assert (up.code, up.document["result"]) == (0, "ok"), up
-        assert [tunnel["state"] for tunnel in up.document["tunnels"]] == ["up"]
+        assert (up.code, up.json["result"]) == (0, "ok"), up
+        assert [tunnel["state"] for tunnel in up.json["tunnels"]] == ["up"]
         after = spis(ipsecfleet)
         assert after["customer-1"] not in {None, before["customer-1"]}
         assert after | {"customer-1": None} == before | {"customer-1": None}
@@ -68,8 +68,8 @@ class TestAWholeRun:
     def test_show_finds_all_tunnels_up(self, ipsecfleet: Operator) -> None:
         shown = ipsecfleet("show", "tunnels", "-o", "json")
         assert (shown.code, shown.err) == (0, "")
-        assert {tunnel["state"] for tunnel in shown.document["tunnels"]} == {"up"}
-        assert [(g["state"], g["level"]) for g in shown.document["gateways"]] == [("ok", "doas")]
+        assert {tunnel["state"] for tunnel in shown.json["tunnels"]} == {"up"}
+        assert [(g["state"], g["level"]) for g in shown.json["gateways"]] == [("ok", "doas")]
 
     def test_lines_are_those_of_this_gateway(self, ipsecfleet: Operator, gateway: GatewayDir) -> None:
         lines = ipsecfleet("lines", "-p", "10.2.1.1")
@@ -80,7 +80,7 @@ class TestAWholeRun:
     def test_check_has_nothing_to_complain_of(self, ipsecfleet: Operator) -> None:
         checked = ipsecfleet("check", "-o", "json")
         assert checked.code == 0, checked
-        assert {finding["severity"] for finding in checked.document["findings"]} == {"info"}
+        assert {finding["severity"] for finding in checked.json["findings"]} == {"info"}
 
 
 class TestDoas:
@@ -100,13 +100,13 @@ class TestDoas:
         sshd.doas(rules, mode)
         shown = ipsecfleet("show", "-o", "json")
         assert shown.code == 3
-        (error,) = shown.document["errors"]
+        (error,) = shown.json["errors"]
         assert error["kind"] == "doas"
         assert error["object"] == "hub-fra1"
         assert error["message"].endswith(f"doas: {words}")
         helps = "chmod 0600 /etc/doas.conf" if mode == 0o666 else f'"{PERMIT.strip()}"'
         assert helps in error["hint"]
-        assert {tunnel["state"] for tunnel in shown.document["tunnels"]} == {"unknown"}
+        assert {tunnel["state"] for tunnel in shown.json["tunnels"]} == {"unknown"}
 
     def test_the_rule_in_the_hint_is_all_that_was_missing(
         self, ipsecfleet: Operator, sshd: RealSsh, gateway: GatewayDir
@@ -115,9 +115,9 @@ class TestDoas:
         before = told(gateway)
         refused = ipsecfleet("down", "-t", "customer-1", "--yes", "-o", "json")
         assert refused.code == 3
-        assert not refused.document["steps"]
+        assert not refused.json["steps"]
         assert told(gateway) == before
-        _, rule, _ = refused.document["errors"][0]["hint"].split('"')
+        _, rule, _ = refused.json["errors"][0]["hint"].split('"')
         sshd.doas(f"{rule}\n")
         assert ipsecfleet("show").code == 0
 
@@ -165,21 +165,21 @@ class TestSshd:
         assert said.endswith(f" {USER} /run/{USER}\n")
 
     def test_an_unknown_host_key_is_trusted_by_its_fingerprint_alone(self, ipsecfleet: Operator, sshd: RealSsh) -> None:
-        ipsecfleet.known_hosts.unlink()
+        (ipsecfleet.home / "fleet/known_hosts").unlink()
         logins = sshd.logins
         unknown = ipsecfleet("show", "-o", "json")
         assert unknown.code == 3
-        (error,) = unknown.document["errors"]
+        (error,) = unknown.json["errors"]
         assert sshd.fingerprint in error["message"] + error["hint"]
         assert "ipsecfleet trust" in error["hint"]
         assert sshd.logins == logins
 
         wrong = ipsecfleet("trust", "hub-fra1", "--fingerprint", "SHA256:" + "A" * 43)
         assert wrong.code == 4
-        assert not ipsecfleet.known_hosts.exists()
+        assert not (ipsecfleet.home / "fleet/known_hosts").exists()
         right = ipsecfleet("trust", "hub-fra1", "--fingerprint", sshd.fingerprint)
         assert right.code == 0, right
-        assert ipsecfleet.known_hosts.read_text().split() == sshd.known_hosts.read_text().split()
+        assert (ipsecfleet.home / "fleet/known_hosts").read_text().split() == sshd.known_hosts.read_text().split()
         assert ipsecfleet("show").code == 0
 
     def test_one_that_freezes_while_the_visit_runs_is_given_up_in_time(
@@ -190,7 +190,7 @@ class TestSshd:
         shown = ipsecfleet("show", "--timeout", f"{TIMEOUT:g}s", "-o", "json")
         assert TIMEOUT <= time.monotonic() - began < TIMEOUT + LEEWAY
         assert shown.code == 3
-        (seen,) = shown.document["gateways"]
+        (seen,) = shown.json["gateways"]
         assert (seen["state"], seen["phase"]) == ("failed", "command")
         assert f"ran over {TIMEOUT:g} s" in seen["error"]
 
@@ -200,11 +200,11 @@ class TestSshd:
         freeze_at(gateway.bin / "logger")
         down = ipsecfleet("down", "-t", "customer-110", "--yes", "--timeout", f"{TIMEOUT:g}s", "-o", "json")
         assert down.code == 1
-        (error,) = down.document["errors"]
+        (error,) = down.json["errors"]
         assert f"ran over {TIMEOUT:g} s" in error["message"]
         assert "it may have done its work" in error["hint"]
-        assert "proven" not in {step["state"] for step in down.document["steps"]}
-        assert [tunnel["state"] for tunnel in down.document["tunnels"]] == ["held"]
+        assert "proven" not in {step["state"] for step in down.json["steps"]}
+        assert [tunnel["state"] for tunnel in down.json["tunnels"]] == ["held"]
         assert ipsecfleet("down", "-t", "customer-110", "--yes").code == 0
         assert ipsecfleet("up", "-t", "customer-110", "--yes").code == 0
 
@@ -226,12 +226,12 @@ def spis(ipsecfleet: Operator) -> dict[str, Any]:
     """The incoming SPI of every tunnel."""
     shown = ipsecfleet("show", "-o", "json")
     assert shown.code == 0, shown
-    return {tunnel["tunnel"]: tunnel["ends"][0]["spi_in"] for tunnel in shown.document["tunnels"]}
+    return {tunnel["tunnel"]: tunnel["ends"][0]["spi_in"] for tunnel in shown.json["tunnels"]}
 
 
 def assert_logged(gateway: GatewayDir, ran: Ran, line: str) -> None:
     """A line of the gateway's log names the run, who it was, and what was written."""
-    run = f" hub-fra1 ipsecfleet: {ran.document['run']} "
+    run = f" hub-fra1 ipsecfleet: {ran.json['run']} "
     logged = [text for text in gateway.log.read_text().splitlines() if run in text]
     assert any(line in text.partition(": ")[2].partition(": ")[2].split("; ") for text in logged), logged
 
