@@ -58,7 +58,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("own")
     with running_lab(folder / "lab", folder / "home") as running:
         yield running
-        left = [*(path for path in files_of(folder / "lab/gateways") if path.parent.name == "run"), *_logs(running)]
+        left = [*(path for path in files_of(folder / "lab/gateways") if "run" in path.parts), *_logs(running)]
         assert left
         assert clean(*bytes_of(left))
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,12 @@ def test_what_cannot_be_resolved_is_the_operators_fault(
 def test_an_ssh_config_that_is_none(resolve: Callable[..., Route]) -> None:
     with pytest.raises(OperatorError, match="ssh_config cannot be read: "):
         resolve("nonsense\n", Gateway("hub", "10.0.0.1"))
+
+
+def test_many_threads_resolve_at_once(bare_home: Path) -> None:
+    (bare_home / "config").write_text("Host *\n  Port 22\n")
+    resolver = Resolver(str(bare_home / "config"), (), None)
+    gateways = [Gateway(f"gw{n}", f"192.0.2.{n}", user="ops") for n in range(1, 60)]
+    with ThreadPoolExecutor(16) as pool:
+        routes = list(pool.map(resolver.route, gateways * 4))
+    assert [r.host for r in routes] == [g.address for g in gateways * 4]

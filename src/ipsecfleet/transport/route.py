@@ -5,6 +5,7 @@ once per target. A `Route` is a value, so equal hops are one connection.
 """
 
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import fabric
@@ -42,18 +43,24 @@ class Route:
 
 
 class Resolver:
-    """Turns gateways into routes; ssh_config is read once."""
+    """Turns gateways into routes; ssh_config is read once.
+
+    One at a time: invoke's Config, of which fabric's is one, merges itself anew at every use, and another thread would
+    find it empty meanwhile.
+    """
 
     def __init__(self, ssh_config: str | None, known_hosts: tuple[str, ...], timeout: float | None) -> None:
         self._path = ssh_config
         self._config = fabric.Config(lazy=True, ssh_config=load_ssh_config(ssh_config))
         self._known_hosts = known_hosts
         self._timeout = timeout
+        self._lock = Lock()
 
     def route(self, gateway: Gateway) -> Route:
         """The route to a gateway, through its jump hosts."""
         try:
-            return self._route(gateway)
+            with self._lock:
+                return self._route(gateway)
         except (ValueError, paramiko.SSHException) as error:
             hint = "check its address, port and jump in the inventory and its block in ssh_config"
             raise OperatorError(f"no route to {gateway.name}: {error}", hint=hint, obj=gateway.name) from error
