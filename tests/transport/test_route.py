@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -136,6 +137,11 @@ def test_many_threads_resolve_at_once(bare_home: Path) -> None:
     (bare_home / "config").write_text("Host *\n  Port 22\n")
     resolver = Resolver(str(bare_home / "config"), (), None)
     gateways = [Gateway(f"gw{n}", f"192.0.2.{n}", user="ops") for n in range(1, 60)]
-    with ThreadPoolExecutor(16) as pool:
-        routes = list(pool.map(resolver.route, gateways * 4))
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(16) as pool:
+            routes = list(pool.map(resolver.route, gateways * 4))
+    finally:
+        sys.setswitchinterval(usual)
     assert [r.host for r in routes] == [g.address for g in gateways * 4]

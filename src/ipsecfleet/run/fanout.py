@@ -1,13 +1,18 @@
 """Many gateways side by side: a bounded number of daemon threads, results as they arrive.
 
 Daemon threads, because a process must be able to end although a gateway hangs; every piece of work has a deadline of
-its own, so none is waited for without an end.
+its own, so none is waited for without an end. They are waited for in short pieces: a signal that comes between the
+interpreter's own check and a wait of the C library is noticed only when that wait ends.
 """
 
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TypeVar
+
+NOTICED_S = 0.2
+"""How late a signal is noticed at most."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,7 +31,13 @@ def fan_out(
     for _ in range(min(max(limit, 1), count)):
         threading.Thread(target=_worker, args=(todo, done, work), daemon=True).start()
     for _ in range(count):
-        yield done.get()
+        yield _next(done)
+
+
+def _next(done: "queue.SimpleQueue[tuple[Item, Result | Exception]]") -> tuple[Item, Result | Exception]:
+    while True:
+        with suppress(queue.Empty):
+            return done.get(timeout=NOTICED_S)
 
 
 def _worker(
