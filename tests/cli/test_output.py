@@ -27,6 +27,8 @@ ESCAPE = "\x1b["
 ERASED = "\r\x1b[K"
 """What a line of progress leaves on a terminal."""
 
+WHAT = ("tunnels", "sas", "flows", "gateways")
+
 Case = tuple[list[str], int, str]
 
 
@@ -52,9 +54,24 @@ def json_of(*words: str) -> list[str]:
 # --- JSON -----------------------------------------------------------------------------------------
 
 
-def test_every_reading_verb_says_one_object(lab: Lab) -> None:
-    shown = [json_of("show", what) for what in ("tunnels", "sas", "flows", "gateways")]
-    verbs = [*shown, json_of("lines", "-t", "customer-1"), json_of("check", "-g", "hub-fra1")]
+@pytest.fixture(scope="module")
+def shown(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Ran]:
+    """Everything there is to show, in every format, of one moment."""
+    saved = str(tmp_path_factory.mktemp("saved") / "snapshot.json")
+    assert lab.run("show", "--save", saved).code == 0
+    asked = [(what, form) for what in WHAT for form in ("table", "plain", "json")]
+    return {(what, form): lab.run("show", what, "--from-snapshot", saved, "-o", form) for what, form in asked}
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_show_says_one_object(shown: dict[tuple[str, str], Ran], what: str) -> None:
+    document = held_to_the_schema(shown[what, "json"])
+    assert (document["result"], document["command"]) == ("ok", f"show {what}")
+    assert document[what]
+
+
+def test_every_other_reading_verb_says_one_object(lab: Lab) -> None:
+    verbs = [json_of("lines", "-t", "customer-1"), json_of("check", "-g", "hub-fra1")]
     as_promised(lab.run, [(words, 0, "ok") for words in verbs])
 
 
@@ -127,7 +144,7 @@ def test_an_interruption_is_an_object(lab: Lab, tmp_path: Path, how: signal.Sign
         silent.settimeout(20)
         with closing(silent.accept()[0]):
             running.process.send_signal(how)
-            ran = running.ended()
+            ran = running.ended(within=15)
     assert held_to_the_schema(ran)["result"] == "interrupted"
     assert ran.code == code
 
@@ -163,8 +180,8 @@ def test_global_options_stand_before_and_after_the_verb(alone: Operator) -> None
 
 
 @pytest.mark.parametrize("what", ["sas", "flows", "gateways"])
-def test_plain_has_a_header_and_the_columns_of_json(lab: Lab, what: str) -> None:
-    plain, whole = side_by_side(lab.run, [["show", what, "-o", "plain"], json_of("show", what)])
+def test_plain_has_a_header_and_the_columns_of_json(shown: dict[tuple[str, str], Ran], what: str) -> None:
+    plain, whole = shown[what, "plain"], shown[what, "json"]
     header, *rows = (line.split("\t") for line in plain.out.splitlines())
     assert len(rows) == len(whole.json[what])
     assert {len(row) for row in rows} == {len(header)}
@@ -172,9 +189,9 @@ def test_plain_has_a_header_and_the_columns_of_json(lab: Lab, what: str) -> None
     assert set(header) & set(whole.json[what][0])
 
 
-@pytest.mark.parametrize("what", ["tunnels", "sas", "flows", "gateways"])
-def test_a_pipe_has_80_columns_and_whole_names(lab: Lab, what: str) -> None:
-    table, whole = side_by_side(lab.run, [["show", what], json_of("show", what)])
+@pytest.mark.parametrize("what", WHAT)
+def test_a_pipe_has_80_columns_and_whole_names(shown: dict[tuple[str, str], Ran], what: str) -> None:
+    table, whole = shown[what, "table"], shown[what, "json"]
     assert [line for line in table.out.splitlines() if len(line) > 80 and " " in line.strip()] == []
     assert ESCAPE not in table.out + table.err
     words = set(table.out.split())

@@ -40,7 +40,6 @@ def test_a_name_that_is_none_is_shown_and_never_sent(lab: Lab, name: str) -> Non
             ("down", "--yes", "-t", name): ("no tunnel", shown),
             ("down", "--yes", "-A", "-p", name): (shown[:60], "is no IP address", "a peer is one literal address"),
             ("down", "--yes", "-t", "customer-1", "-g", name): ("no gateway", shown, "known: br-bergen"),
-            ("down", "--yes", "-t", "customer-1", "-x", name): (shown,),
         },
     )
     assert not [one for one in ran if "\x1b" in one.err]

@@ -103,8 +103,8 @@ class Running:
 
     process: "subprocess.Popen[bytes]"
 
-    def ended(self, stdin: bytes = b"") -> Ran:
-        out, err = self.process.communicate(stdin, timeout=60)
+    def ended(self, stdin: bytes = b"", *, within: float = 60) -> Ran:
+        out, err = self.process.communicate(stdin, timeout=within)
         return Ran(self.process.returncode, out.decode(), err.decode())
 
 
