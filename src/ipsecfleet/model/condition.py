@@ -41,7 +41,7 @@ class CookiesGone:
     def unmet(self, seen: GatewaySnapshot) -> str | None:
         if isinstance(seen.sas, Unknown):
             return f"the SAs of {seen.gateway} could not be read: {seen.sas.why}"
-        left = sorted(sa.icookie for sa in seen.sas if sa.ready and sa.icookie in self.icookies)
+        left = sorted(sa.icookie for sa in seen.sas if sa.ready and not sa.replaced and sa.icookie in self.icookies)
         return f"phase 1 {left[0]} is still there on {seen.gateway}" if left else None
 
 
