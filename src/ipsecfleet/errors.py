@@ -22,6 +22,14 @@ class Exit(IntEnum):
     INTERRUPTED = 130
     TERMINATED = 143
 
+    @property
+    def word(self) -> str:
+        """The `result` of a document that ends with this code, unless the command knows a better one."""
+        return _WORDS.get(self, self.name.lower())
+
+
+_WORDS = {Exit.TERMINATED: "interrupted"}
+
 
 class IpsecfleetError(Exception):
     """The base of every error raised on purpose; `kind` is its stable word in JSON, `obj` what it is about."""

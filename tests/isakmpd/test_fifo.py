@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -66,7 +65,6 @@ def test_everything_else_is_refused_and_shown_escaped(line: str, kind: Callable[
 
 @pytest.mark.parametrize("name", ["a\nT", "a b", "", "n" * 201, "a\x1b[31m", "x;y"])
 def test_no_constructor_takes_a_bad_name(name: str) -> None:
-    assert not fifo.valid_name(name)
     for make in (fifo.quick, fifo.main, fifo.connect):
         with pytest.raises(RefusedError):
             make(name)
@@ -74,7 +72,6 @@ def test_no_constructor_takes_a_bad_name(name: str) -> None:
 
 @given(st.text(alphabet=ALPHABET, min_size=1, max_size=200))
 def test_a_name_of_the_alphabet_is_a_name(name: str) -> None:
-    assert fifo.valid_name(name)
     assert fifo.quick(name) == f"t quick {name}"
 
 
@@ -91,20 +88,22 @@ def test_a_valid_line_is_printable_and_harmless_by_its_first_byte(text: str) -> 
 
 
 @given(st.lists(st.text(alphabet=ALPHABET, min_size=1, max_size=200).map(fifo.quick)))
-def test_pack_keeps_order_and_fills_writes_of_at_most_512_bytes(lines: list[str]) -> None:
-    groups = fifo.pack(lines)
-    assert [line for group in groups for line in group] == lines
-    assert all(0 < fifo.size(group) <= fifo.PIPE_BUF for group in groups)
-    assert all(fifo.size((*a, b[0])) > fifo.PIPE_BUF for a, b in pairwise(groups))
+def test_one_write_is_1_to_512_bytes_of_lines(lines: list[str]) -> None:
+    if 0 < sum(len(f"{line}\n") for line in lines) <= 512:
+        fifo.validate_write(lines)
+    else:
+        with pytest.raises(RefusedError, match="bytes are not one write"):
+            fifo.validate_write(lines)
 
 
-def test_pack_reaches_the_limit_exactly() -> None:
+def test_one_write_reaches_the_limit_exactly() -> None:
     lines = (fifo.quick("n" * 200), fifo.quick("n" * 200), fifo.quick("n" * 85))
     assert fifo.size(lines) == fifo.PIPE_BUF
-    assert fifo.pack(lines) == (lines,)
-    assert len(fifo.pack((*lines[:2], fifo.quick("n" * 86)))) == 2
-
-
-def test_pack_refuses_before_anything_is_sent() -> None:
+    fifo.validate_write(lines)
     with pytest.raises(RefusedError):
-        fifo.pack(("t quick a", "T"))
+        fifo.validate_write((*lines[:2], fifo.quick("n" * 86)))
+
+
+def test_one_write_has_lines_of_the_closed_set_only() -> None:
+    with pytest.raises(RefusedError):
+        fifo.validate_write(("t quick a", "T"))

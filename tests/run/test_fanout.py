@@ -2,14 +2,27 @@ import threading
 
 import pytest
 
+from ipsecfleet.errors import GatewayError
 from ipsecfleet.run.fanout import fan_out
 
 
+def divided(number: int) -> int:
+    if number == 2:
+        raise GatewayError("gateway 2 hung up")
+    return 10 // (number - 2)
+
+
 @pytest.mark.parametrize("limit", [0, 1, 3, 100])
-def test_every_item_comes_back_with_its_result_or_what_it_raised(limit: int) -> None:
-    found = dict(fan_out(range(5), lambda n: 10 // (n - 2), limit=limit))
+def test_every_item_comes_back_with_its_result_or_its_error(limit: int) -> None:
+    found = dict(fan_out(range(5), divided, limit=limit))
     assert {n: r for n, r in found.items() if n != 2} == {0: -5, 1: -10, 3: 10, 4: 5}
-    assert isinstance(found[2], ZeroDivisionError)
+    assert isinstance(found[2], GatewayError)
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_a_bug_is_raised_where_the_results_are_read(limit: int) -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(fan_out(range(3), lambda n: 10 // (n - 2), limit=limit))
 
 
 def test_nothing_to_do() -> None:

@@ -68,7 +68,7 @@ def up(
     from ipsecfleet.run import changes
 
     selection = selecting.selection()
-    if not (selection.names_tunnels or selection.gateways or selection.groups or selection.all_gateways):
+    if not (selection.names_tunnels or selection.names_gateways):
         raise OperatorError("up which tunnels?", kind="usage", obj="up", hint="name them by -t, -p, -g, -G or -A")
     up_s = seconds(wait, 135.0, "--wait") or 0.0
     return changes.up(_run(session, selection, from_snapshot), UpOptions(forced=session.forced), up_s)
@@ -78,7 +78,7 @@ def _require_tunnels_and_gateways(selection: Selection) -> None:
     if not selection.names_tunnels:
         hint = "name them by -p or -t; all are -t '*'"
         raise OperatorError("down which tunnels?", kind="usage", obj="down", hint=hint)
-    if not (selection.tunnels or selection.gateways or selection.groups or selection.all_gateways):
+    if not (selection.tunnels or selection.names_gateways):
         hint = "name them by -g, -G or -A"
         raise OperatorError("down on which gateways?", kind="usage", obj="down", hint=hint)
 

@@ -32,19 +32,6 @@ if TYPE_CHECKING:
     from ipsecfleet.run.clock import RealClock
     from ipsecfleet.run.probe import Prober
 
-RESULTS = {
-    Exit.OK: "ok",
-    Exit.FAILED: "failed",
-    Exit.USAGE: "usage",
-    Exit.UNREACHABLE: "unreachable",
-    Exit.REFUSED: "refused",
-    Exit.NOTHING: "nothing",
-    Exit.FINDINGS: "findings",
-    Exit.BUG: "bug",
-    Exit.INTERRUPTED: "interrupted",
-    Exit.TERMINATED: "interrupted",
-}
-
 
 class Session:
     """What a command works with; made anew for each."""
@@ -176,13 +163,13 @@ class Session:
 
 def failed(command: str, error: IpsecfleetError) -> Document:
     """A command that ended before it had anything else to say."""
-    return Document(command, error.exit_code, RESULTS[error.exit_code], errors=(error,))
+    return Document(command, error.exit_code, error.exit_code.word, errors=(error,))
 
 
 def interrupted(command: str, code: Exit) -> Document:
     """A command that ^C or SIGTERM ended."""
     error = IpsecfleetError("interrupted; see what there is: ipsecfleet show tunnels", kind="interrupted", obj=command)
-    return Document(command, code, "interrupted", errors=(error,))
+    return Document(command, code, code.word, errors=(error,))
 
 
 def bug(command: str, error: Exception) -> Document:
@@ -195,7 +182,7 @@ def bug(command: str, error: Exception) -> Document:
     said = IpsecfleetError(
         f"a mistake in ipsecfleet itself: {type(error).__name__}", kind="bug", obj=command, hint=f"report {path}"
     )
-    return Document(command, Exit.BUG, "bug", errors=(said,))
+    return Document(command, Exit.BUG, Exit.BUG.word, errors=(said,))
 
 
 def state_dir() -> Path:

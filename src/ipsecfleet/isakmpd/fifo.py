@@ -15,7 +15,7 @@ The visit program holds the same set, and checks again. One write takes 512 byte
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
 from ipsecfleet.errors import RefusedError
@@ -34,7 +34,6 @@ _OF_PEER = rf"\[(?:ipsecfleet\]:peer-of-|Phase 1\]:){_ADDR}"
 _CLONE = r"\[ipsecfleet-rekey-[0-9a-f]{8}\]"
 _LIST = r"(?:\[Phase 2\]:|\[ipsecfleet\]:Held-)(?:Passive-)?Connections"
 
-_name = re.compile(_NAME)
 _lines = tuple(
     re.compile(pattern)
     for pattern in (
@@ -47,11 +46,6 @@ _lines = tuple(
         rf"C rms {_CLONE}",
     )
 )
-
-
-def valid_name(name: str) -> bool:
-    """Whether a name may stand in a line of ours; any other is read-only to us."""
-    return _name.fullmatch(name) is not None
 
 
 def validate(line: bytes | str) -> None:
@@ -121,14 +115,12 @@ def remove_clone(alias: str) -> str:
     return _line(f"C rms [{alias}]")
 
 
-def pack(lines: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    """The lines in groups of one write each, in order; every line is validated and is shorter than a write."""
-    groups: list[tuple[str, ...]] = []
-    for line in map(_line, lines):
-        last = groups.pop() if groups else ()
-        fits = size((*last, line)) <= PIPE_BUF
-        groups += [(*last, line)] if fits else [last, (line,)]
-    return tuple(groups)
+def validate_write(lines: Sequence[str]) -> None:
+    """Refuse what is not one write: lines of the closed set that take 1 to 512 bytes together."""
+    for line in lines:
+        validate(line)
+    if not 0 < size(lines) <= PIPE_BUF:
+        raise RefusedError(f"{size(lines)} bytes are not one write to the FIFO", kind="bad-write")
 
 
 def size(lines: Iterable[str]) -> int:

@@ -128,8 +128,7 @@ class Write:
     commands: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if len(fifo.pack(self.commands)) != 1:
-            raise RefusedError(f"{fifo.size(self.commands)} bytes are not one write to the FIFO", kind="bad-write")
+        fifo.validate_write(self.commands)
 
     def lines(self) -> tuple[str, ...]:
         return (f"write {len(self.commands)}", *self.commands)

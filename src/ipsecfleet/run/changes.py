@@ -113,12 +113,14 @@ class _Finish:
         if not self.scope.chosen:
             return base
         if plan.refusals:
-            return replace(base, exit_code=Exit.REFUSED, result="refused", errors=(*plan.refusals, *base.errors))
+            return replace(
+                base, exit_code=Exit.REFUSED, result=Exit.REFUSED.word, errors=(*plan.refusals, *base.errors)
+            )
         if not plan.targets or self.run.dry_run or self.run.snapshot is not None:
             return base
         if plan.waves and not self.run.ask(plan):
             said_no = RefusedError("declined at the prompt; nothing was sent", kind="declined", obj=self.command)
-            return replace(base, exit_code=Exit.REFUSED, result="refused", errors=(said_no,))
+            return replace(base, exit_code=Exit.REFUSED, result=Exit.REFUSED.word, errors=(said_no,))
         engine = Engine(self.run.prober, self.run.clock, self.scope.view, waiting, self.run.say, self.run.waits)
         outcome = engine.run(plan)
         return self._told(base, plan, outcome, dark, text)
@@ -132,7 +134,7 @@ class _Finish:
             command=self.command,
             run=self.run.run_id,
             exit_code=code,
-            result="nothing" if idle or nothing else "unreachable" if dark else "ok",
+            result="nothing" if idle else code.word,
             gateways=gateway_rows(self.scope),
             tunnels=self.scope.chosen,
             steps=tuple(row_of(step, "planned") for step in plan.steps),
@@ -152,8 +154,7 @@ class _Finish:
             code = Exit.REFUSED
         names = dict.fromkeys(t.tunnel for t in plan.targets)
         results = tuple(_result(name, outcome, text, ok=name not in bad) for name in names)
-        words = {Exit.OK: "ok", Exit.UNREACHABLE: "unreachable", Exit.REFUSED: "refused"}
-        word = words.get(code, "failed" if states & NOT_DONE else "unproven")
+        word = "unproven" if code is Exit.FAILED and not states & NOT_DONE else code.word
         chosen = {(t.name, g) for t in self.scope.chosen for g in t.gateways}
         fresh = tuple(t for t in outcome.view.tunnels if any((t.name, g) in chosen for g in t.gateways))
         after = replace(self.scope, view=outcome.view)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
+from ipsecfleet.errors import IpsecfleetError
+
 NOTICED_S = 0.2
 """How late a signal is noticed at most."""
 
@@ -20,8 +22,11 @@ Result = TypeVar("Result")
 
 def fan_out(
     items: Iterable[Item], work: Callable[[Item], Result], *, limit: int
-) -> Iterator[tuple[Item, Result | Exception]]:
-    """Do `work` on every item, at most `limit` at once; yields each item with its result or what it raised."""
+) -> Iterator[tuple[Item, Result | IpsecfleetError]]:
+    """Do `work` on every item, at most `limit` at once; yields each item with its result or its error.
+
+    What was not raised on purpose is a bug, and is raised again here.
+    """
     todo: queue.SimpleQueue[Item] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[Item, Result | Exception]] = queue.SimpleQueue()
     count = 0
@@ -31,7 +36,10 @@ def fan_out(
     for _ in range(min(max(limit, 1), count)):
         threading.Thread(target=_worker, args=(todo, done, work), daemon=True).start()
     for _ in range(count):
-        yield _next(done)
+        item, result = _next(done)
+        if isinstance(result, Exception) and not isinstance(result, IpsecfleetError):
+            raise result
+        yield item, result
 
 
 def _next(done: "queue.SimpleQueue[tuple[Item, Result | Exception]]") -> tuple[Item, Result | Exception]:
@@ -52,5 +60,5 @@ def _worker(
             return
         try:
             done.put((item, work(item)))
-        except Exception as error:  # noqa: BLE001  # raised again where the results are read
+        except Exception as error:  # noqa: BLE001  # handed to whoever reads the results
             done.put((item, error))

@@ -62,12 +62,11 @@ class Prober:
         for gateway, result in looks:
             if isinstance(result, GatewayError):
                 failed[gateway.name] = result
-                self.arrived(gateway.name, result)
-            elif isinstance(result, Exception):
+            elif isinstance(result, IpsecfleetError):
                 raise result
             else:
                 seen[gateway.name] = result
-                self.arrived(gateway.name, result)
+            self.arrived(gateway.name, result)
         return Snapshot({n: seen[n] for n in wanted if n in seen}, {n: failed[n] for n in wanted if n in failed})
 
     def see(self, gateway: Gateway, verbs: Sequence[Verb], conf: Sequence[str] = ()) -> GatewaySnapshot:

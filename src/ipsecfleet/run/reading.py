@@ -3,20 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, RefusedError, foremost
+from ipsecfleet.errors import Exit, IpsecfleetError, RefusedError, foremost
 from ipsecfleet.inventory.select import resolve_gateways
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd.check import findings
 from ipsecfleet.isakmpd.classic import classic_lines
-from ipsecfleet.isakmpd.snapshot import snapshot_of
-from ipsecfleet.isakmpd.visit import Answer, Files
+from ipsecfleet.isakmpd.visit import Files
 from ipsecfleet.model.document import Document, Finding, FlowRow, LineRow, SaRow
 from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.net import same_address
 from ipsecfleet.model.sa import Sa
 from ipsecfleet.model.snapshot import Snapshot, Unknown
 from ipsecfleet.plan.files import conf_path
-from ipsecfleet.run.fanout import fan_out
 from ipsecfleet.run.probe import GLANCE, STARE, Prober
 from ipsecfleet.run.scope import Scope, gateway_rows, matches_nothing, saved, survey, troubles, unreachable_codes
 
@@ -40,11 +38,11 @@ def show(reading: Reading, what: str) -> Document:
         case "tunnels":
             return replace(document, tunnels=scope.chosen)
         case "sas":
-            return replace(document, tunnels=None, sas=tuple(_sas(scope, reading.selection, narrow=narrow)))
+            return replace(document, sas=tuple(_sas(scope, reading.selection, narrow=narrow)))
         case "flows":
-            return replace(document, tunnels=None, flows=tuple(_flows(scope, narrow=narrow)))
+            return replace(document, flows=tuple(_flows(scope, narrow=narrow)))
         case _:
-            return replace(document, tunnels=None)
+            return document
 
 
 def lines(reading: Reading, forced: frozenset[str]) -> Document:
@@ -65,37 +63,30 @@ def lines(reading: Reading, forced: frozenset[str]) -> Document:
         rows += [LineRow(name, line, fifo) for line in made.lines]
         refused += made.refused
     code = foremost([document.exit_code, *([Exit.REFUSED] if refused else [])])
-    result = "refused" if code is Exit.REFUSED else document.result
     errors = (*document.errors, *refused)
-    return replace(document, tunnels=None, lines=tuple(rows), errors=errors, exit_code=code, result=result)
+    return replace(document, lines=tuple(rows), errors=errors, exit_code=code, result=code.word)
 
 
 def check(reading: Reading) -> Document:
     """Everything that `check` finds on the selected gateways."""
     gateways = resolve_gateways(reading.fleet, reading.selection, default_all=True)
-    looks = fan_out(
-        gateways, lambda g: reading.prober.visit(g, (*STARE, Files())), limit=reading.prober.fanout
-    )  # fmt: skip
-    answers = {g.name: result for g, result in looks}
-    seen = {n: snapshot_of(n, a) for n, a in answers.items() if isinstance(a, Answer)}
-    failed = {n: e for n, e in answers.items() if isinstance(e, GatewayError)}
-    for result in answers.values():
-        if isinstance(result, Exception) and not isinstance(result, GatewayError):
-            raise result
-    scope = saved(reading.fleet, Selection(), Snapshot(seen, failed))
-    found: list[Finding] = []
-    for gateway in gateways:
-        answer = answers[gateway.name]
-        if isinstance(answer, Answer):
-            found += findings(gateway, answer, seen[gateway.name], _conf_files(scope, gateway))
-        elif isinstance(answer, GatewayError):
-            found.append(Finding(gateway.name, "problem", answer.phase, answer.message, answer.hint))
+    reading.prober.keep = True
+    snapshot = reading.prober.look(gateways, (*STARE, Files()))
+    scope = saved(reading.fleet, Selection(), snapshot)
+    found = tuple(f for gateway in gateways for f in _found(reading.prober, scope, gateway))
     bad = any(f.severity != "info" for f in found)
-    dark = unreachable_codes(scope, reading.selection)
-    code = foremost([*dark, *([Exit.FINDINGS] if bad else [])])
-    words = {Exit.OK: "ok", Exit.FINDINGS: "findings", Exit.UNREACHABLE: "unreachable"}
-    rows = gateway_rows(scope)
-    return Document("check", code, words[code], gateways=rows, findings=tuple(found), errors=troubles(scope))
+    code = foremost([Exit.UNREACHABLE if snapshot.failed else Exit.OK, Exit.FINDINGS if bad else Exit.OK])
+    errors = tuple(snapshot.failed.values())
+    return Document("check", code, code.word, gateways=gateway_rows(scope), findings=found, errors=errors)
+
+
+def _found(prober: Prober, scope: Scope, gateway: Gateway) -> tuple[Finding, ...]:
+    """What there is to say of one gateway; one that could not be visited is a problem itself."""
+    error = scope.view.snapshot.failed.get(gateway.name)
+    if error is not None:
+        return (Finding(gateway.name, "problem", error.phase, error.message, error.hint),)
+    seen = scope.view.snapshot.gateways[gateway.name]
+    return findings(gateway, prober.answers[gateway.name], seen, _conf_files(scope, gateway))
 
 
 def _scope(reading: Reading) -> Scope:
@@ -110,9 +101,8 @@ def _document(command: str, scope: Scope, selection: Selection) -> Document:
     dark = unreachable_codes(scope, selection)
     nothing = _narrow(selection) and not scope.chosen
     code = foremost([*dark, *([Exit.NOTHING] if nothing else [])])
-    words = {Exit.OK: "ok", Exit.NOTHING: "nothing", Exit.UNREACHABLE: "unreachable"}
     errors = (*troubles(scope), *([matches_nothing(selection)] if code is Exit.NOTHING else []))
-    return Document(command, code, words[code], gateways=gateway_rows(scope), errors=errors)
+    return Document(command, code, code.word, gateways=gateway_rows(scope), errors=errors)
 
 
 def _narrow(selection: Selection) -> bool:

@@ -4,9 +4,10 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
-from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, RefusedError, foremost
+from ipsecfleet.errors import Exit, IpsecfleetError, RefusedError, foremost
 from ipsecfleet.model.document import Document, Finding
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.run.fanout import fan_out
@@ -33,26 +34,17 @@ class Trust:
         """One gateway after the other is asked about; their keys are fetched side by side."""
         errors: list[IpsecfleetError] = []
         codes: list[Exit] = []
-        shown = dict(self._fetched(gateways, fanout))
-        for name in sorted(shown):
-            keys = shown[name]
+        fetched = fan_out(gateways, lambda g: self.fetch(g, self.timeout), limit=fanout)
+        for name, keys in sorted(((gateway.name, shown) for gateway, shown in fetched), key=itemgetter(0)):
             try:
-                if isinstance(keys, GatewayError):
+                if isinstance(keys, IpsecfleetError):
                     raise keys
                 self._one(name, keys)
             except IpsecfleetError as error:
                 errors.append(error)
                 codes.append(error.exit_code)
         code = foremost(codes)
-        words = {Exit.OK: "ok", Exit.REFUSED: "refused", Exit.UNREACHABLE: "unreachable"}
-        return Document("trust", code, words.get(code, "failed"), findings=tuple(self.findings), errors=tuple(errors))
-
-    def _fetched(self, gateways: Iterable[Gateway], fanout: int) -> Iterable[tuple[str, ShownKeys | GatewayError]]:
-        """Every gateway's name with the keys it shows, or why it shows none."""
-        for gateway, result in fan_out(gateways, lambda g: self.fetch(g, self.timeout), limit=fanout):
-            if isinstance(result, Exception) and not isinstance(result, GatewayError):
-                raise result
-            yield gateway.name, result
+        return Document("trust", code, code.word, findings=tuple(self.findings), errors=tuple(errors))
 
     def _one(self, gateway: str, shown: ShownKeys) -> None:
         """Write the accepted keys of one gateway down; say what is so already."""
