@@ -318,3 +318,15 @@ def test_a_file_is_unloaded_once_for_all_it_makes() -> None:
     document = sim.down(options=REMOVE, tunnels=["customer-1"])
     assert document.exit_code == 0, document.results
     assert sim.sent["hub"] == ["ipsecctl -d -f /etc/IPsec/customer-1.conf", f"t main peer-{PEER}"]
+
+
+def test_nothing_is_down_already_while_something_without_a_name_is_negotiated() -> None:
+    sim = customers(2)
+    sim.down(tunnels=["customer-1"])
+    assert plan(sim, "customer-1").already == ("customer-1",)
+    sim.world.cut("10.2.2.1")
+    sim.fifo("hub", f"t quick {name(2)}", "t main peer-10.2.2.1", f"c {name(2)}")
+    sim.settle(1)
+    assert plan(sim, "customer-1").already == ("customer-1",)
+    sim.parts["hub", "exchanges"] = ("failed", b"isakmpd did not answer SIGUSR1")
+    assert plan(sim, "customer-1").already == ()

@@ -9,7 +9,7 @@ from ipsecfleet.errors import UnreachableError
 from ipsecfleet.model.condition import Role, SoleHolder
 from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.plan import Action, Plan, Step, Target, Undo, Wave
-from ipsecfleet.model.sa import Exchange, KeptUp
+from ipsecfleet.model.sa import Exchange, KeptUp, Sa
 from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Listing, Snapshot, Unknown
 from ipsecfleet.plan.judge import Patience, Verdict, judge_down, judge_up
 from ipsecfleet.plan.view import View
@@ -49,6 +49,16 @@ def exchange(phase: int = 2, **more: object) -> Exchange:
 
 def test_nothing_left() -> None:
     assert words(down(DOWN)) == ("proven", "")
+
+
+def test_what_is_negotiated_and_cannot_be_named_may_be_this_tunnel() -> None:
+    begun = Sa(None, 1, icookie="c" * 16, rcookie="0" * 16)
+    unread = replace(DOWN, exchanges=Unknown("no-daemon: the pid file is stale"), sas=(begun,))
+    text = "what hub negotiates could not be read: no-daemon: the pid file is stale"
+    assert words(down(unread)) == ("pending", text)
+    assert words(down(unread, Patience(elapsed_s=126.0))) == ("failed", text)
+    assert words(down(unread, Patience(elapsed_s=9.0, wait=False))) == ("failed", text)
+    assert words(down(replace(unread, sas=()))) == ("proven", "")
 
 
 def test_what_could_not_be_read_is_not_proven() -> None:

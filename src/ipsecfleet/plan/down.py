@@ -77,6 +77,8 @@ def is_already(view: View, tunnel: Tunnel, strength: Strength) -> bool:
 
     The classic lines are not for a CARP backup, nor for a member that cannot be read while another is master.
     """
+    if any(view.unnamed(e.gateway) for e in tunnel.ends):
+        return False
     if strength is not Strength.ONCE:
         return all(_is_down(e) and e.listing not in HELD_FORM for e in tunnel.ends)
     ends = [e for e in tunnel.ends if not (view.backup(e.gateway) or view.covered(e.gateway))]

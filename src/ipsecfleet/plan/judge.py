@@ -13,6 +13,7 @@ from ipsecfleet.model.condition import Condition, Gone, Role, SoleHolder
 from ipsecfleet.model.net import same_address
 from ipsecfleet.model.plan import Action, Plan, Step, Target, Undo
 from ipsecfleet.model.sa import Exchange, Sa
+from ipsecfleet.model.snapshot import Unknown
 from ipsecfleet.model.tunnel import End, State
 from ipsecfleet.plan import steps
 from ipsecfleet.plan.view import View
@@ -106,6 +107,9 @@ def _down(plan: Plan, view: View, target: Target, patience: Patience) -> Verdict
     late = _late_phase1(plan, target, end)
     if late:
         return _once_more(target, late, patience, f"phase 1 with {target.peer} was completed late")
+    unread = view.unnamed(target.gateway)
+    if unread is not None:
+        return _unnamed(target, unread, patience)
     running = patience.suspects_of(end.exchanges) if end is not None else []
     if running:
         return _negotiating(target, [x.ends_in_s for x in running], patience)
@@ -181,6 +185,12 @@ def _negotiating(target: Target, ends_in: Iterable[int | None], patience: Patien
     if patience.elapsed_s > EXCHANGE_S:
         return Verdict(target, Word.FAILED, f"{text}, longer than it should")
     return Verdict(target, Word.PENDING, text)
+
+
+def _unnamed(target: Target, unread: Unknown, patience: Patience) -> Verdict:
+    """Something is negotiated there, and the daemon's table that would name it was not read; it may be this tunnel."""
+    word = Word.PENDING if patience.wait and patience.elapsed_s <= EXCHANGE_S else Word.FAILED
+    return Verdict(target, word, f"what {target.gateway} negotiates could not be read: {unread.why}", unread.hint)
 
 
 def _leftovers(end: End | None) -> str:

@@ -57,6 +57,12 @@ class View:
             return error.message
         return seen.unknown[0][1].why if seen is not None and seen.unknown else None
 
+    def unnamed(self, name: str) -> Unknown | None:
+        """Why it cannot be told what this gateway negotiates, if it negotiates anything (groundtruth 1.4)."""
+        seen = self.seen(name)
+        unread = seen.exchanges if seen is not None and isinstance(seen.exchanges, Unknown) else None
+        return unread if any(sa.name is None for sa in self.sas(name)) else None
+
     def ends_on(self, gateway: str) -> tuple[tuple[Tunnel, End], ...]:
         """Every end on this gateway, with its tunnel."""
         return tuple((t, e) for t in self.tunnels for e in t.ends if e.gateway == gateway)
