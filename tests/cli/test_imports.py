@@ -20,17 +20,28 @@ sys.exit(code)
 """
 
 
-def imported(*words: str, code: int = 0) -> set[str]:
-    """The heavy packages that a command has imported at its end."""
+def modules(*words: str, code: int = 0) -> set[str]:
+    """What a command has imported at its end."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *words],
         cwd=ROOT, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == code, done
-    _, marker, modules = done.stderr.partition("MODULES\n")
+    _, marker, names = done.stderr.partition("MODULES\n")
     assert marker
-    assert "ipsecfleet.cli.app" in modules.split()
-    return HEAVY & {module.partition(".")[0] for module in modules.split()}
+    assert "ipsecfleet.cli.app" in names.split()
+    return set(names.split())
+
+
+def imported(*words: str, code: int = 0) -> set[str]:
+    """The heavy packages among that."""
+    return HEAVY & {module.partition(".")[0] for module in modules(*words, code=code)}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["down", "--help"], ["--version"]], ids=" ".join)
+def test_help_needs_the_options_alone(words: list[str]) -> None:
+    ours = {module.split(".")[1] for module in modules(*words) if module.startswith("ipsecfleet.")}
+    assert ours == {"cli", "errors"}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,13 @@ def test_a_mistake_of_ours_is_an_object(alone: Operator) -> None:
     assert report.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_mistake_whose_traceback_cannot_be_kept_is_an_object_too(alone: Operator, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = replace(alone, settings={"XDG_STATE_HOME": str(tmp_path / "file")}).crashing("-o", "json", "crash")
+    assert held_to_the_schema(ran)["result"] == "bug"
+    assert (ran.code, ran.err) == (70, "")
+
+
 # --- options ---------------------------------------------------------------------------------------
 
 
@@ -177,6 +185,24 @@ def test_global_options_stand_before_and_after_the_verb(alone: Operator) -> None
 
 
 # --- plain and table --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["table", "plain"])
+def test_quiet_keeps_the_errors_and_drops_the_warnings(alone: Operator, tmp_path: Path, form: str) -> None:
+    wrong, odd = tmp_path / "wrong.conf", tmp_path / "odd.conf"
+    wrong.write_text("ike from\n")
+    odd.write_text("ike from vpn.example.net to 192.168.1.0/24 peer 10.2.1.1\n")
+    loud, quiet, failed = side_by_side(
+        alone,
+        [
+            ["names", "-o", form, str(odd)],
+            ["-q", "names", "-o", form, str(odd)],
+            ["-q", "names", "-o", form, str(wrong)],
+        ],
+    )
+    assert "has a word that only the gateway resolves" in loud.said
+    assert (quiet.code, quiet.err) == (0, "")
+    assert (failed.code, failed.said) == (2, f"{wrong}: 1: syntax error")
 
 
 @pytest.mark.parametrize("what", ["sas", "flows", "gateways"])

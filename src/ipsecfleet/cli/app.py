@@ -6,21 +6,23 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from ipsecfleet import __version__
 from ipsecfleet.cli.lean import Command, Group
 from ipsecfleet.cli.options import Globals, Selecting, parameters, with_options
-from ipsecfleet.cli.session import Session, bug, failed, interrupted
+from ipsecfleet.cli.session import Session
 from ipsecfleet.errors import Exit, IpsecfleetError, OperatorError
-from ipsecfleet.model.document import Document
+
+if TYPE_CHECKING:
+    from ipsecfleet.model.document import Document
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 UsageError = typer.BadParameter.__base__
 
-Verb = Callable[..., Document]
+Verb = Callable[..., "Document"]
 
 
 def group(name: str | None, text: str, **settings: Any) -> typer.Typer:
@@ -83,20 +85,33 @@ def _perform(function: Verb, options: Globals, command: str, words: dict[str, An
     try:
         session = Session(options, command)
         document = function(session, **words)
-    except IpsecfleetError as error:
-        document = failed(command, error)
-    except Terminated:
-        document = interrupted(command, Exit.TERMINATED)
-    except KeyboardInterrupt:
-        document = interrupted(command, Exit.INTERRUPTED)
-    except Exception as error:  # noqa: BLE001  a bug of ours ends here, told by its own exit code
-        document = bug(command, error)
+    except BaseException as error:  # noqa: BLE001  also ^C and SIGTERM; told by its own exit code
+        document = _ended_by(command, error)
+    return _emit(session, document)
+
+
+def _ended_by(command: str, error: BaseException) -> "Document":
+    """What is said of a command that did not come to its end."""
+    from ipsecfleet.cli import ending
+
+    if isinstance(error, IpsecfleetError):
+        return ending.failed(command, error)
+    if isinstance(error, KeyboardInterrupt):
+        return ending.interrupted(command, Exit.TERMINATED if isinstance(error, Terminated) else Exit.INTERRUPTED)
+    if isinstance(error, Exception):
+        return ending.bug(command, error)
+    raise error
+
+
+def _emit(session: Session, document: "Document") -> Exit:
+    from ipsecfleet.cli import ending
+
     try:
-        return session.emit(document)
+        return ending.emit(session, document)
     except BrokenPipeError:
         return _unread(document.exit_code)
     except Exception as error:  # noqa: BLE001  what cannot be rendered is a bug of ours as well
-        return session.emit(bug(command, error))
+        return ending.emit(session, ending.bug(session.command, error))
 
 
 def _version(value: bool) -> None:
@@ -168,7 +183,7 @@ def _usage(words: Sequence[str], error: Any) -> int:
     if nearest:
         hint = f"did you mean {nearest} {hint}"
     said = OperatorError(text[:1].lower() + text[1:], kind="usage", obj=command, hint=hint)
-    return Session(Globals(output="json" if _wants_json(words) else None), command).emit(failed(command, said))
+    return _emit(Session(Globals(output="json" if _wants_json(words) else None), command), _ended_by(command, said))
 
 
 def _wants_json(words: Sequence[str]) -> bool:

@@ -10,12 +10,10 @@ from ipsecfleet.cli.options import Selecting, seconds
 from ipsecfleet.cli.read import FromSnapshot
 from ipsecfleet.cli.session import Session
 from ipsecfleet.errors import OperatorError
-from ipsecfleet.inventory.words import Selection
-from ipsecfleet.model.document import Document
-from ipsecfleet.plan.down import DownOptions, Strength
-from ipsecfleet.plan.up import UpOptions
 
 if TYPE_CHECKING:
+    from ipsecfleet.inventory import Selection
+    from ipsecfleet.model.document import Document
     from ipsecfleet.run.changes import Run
 
 
@@ -34,8 +32,9 @@ def down(
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for negotiations to die.")] = False,
     from_snapshot: FromSnapshot = None,
-) -> Document:
+) -> "Document":
     """Take tunnels down at every end of ours, keep them down, and prove it."""
+    from ipsecfleet.plan.down import DownOptions, Strength
     from ipsecfleet.run import changes
 
     strengths = [s for s, given in zip(Strength, (once, hold, remove), strict=True) if given]
@@ -63,8 +62,9 @@ def up(
         str | None, typer.Option("--wait", metavar="TIME", help="For the tunnel to be seen established (135s).")
     ] = None,
     from_snapshot: FromSnapshot = None,
-) -> Document:
+) -> "Document":
     """Bring tunnels up from the end that begins, and prove it."""
+    from ipsecfleet.plan.up import UpOptions
     from ipsecfleet.run import changes
 
     selection = selecting.selection()
@@ -74,7 +74,7 @@ def up(
     return changes.up(_run(session, selection, from_snapshot), UpOptions(forced=session.forced), up_s)
 
 
-def _require_tunnels_and_gateways(selection: Selection) -> None:
+def _require_tunnels_and_gateways(selection: "Selection") -> None:
     if not selection.names_tunnels:
         hint = "name them by -p or -t; all are -t '*'"
         raise OperatorError("down which tunnels?", kind="usage", obj="down", hint=hint)
@@ -83,7 +83,7 @@ def _require_tunnels_and_gateways(selection: Selection) -> None:
         raise OperatorError("down on which gateways?", kind="usage", obj="down", hint=hint)
 
 
-def _run(session: Session, selection: Selection, snapshot: Path | None) -> "Run":
+def _run(session: Session, selection: "Selection", snapshot: Path | None) -> "Run":
     from ipsecfleet.run.changes import Run
 
     if snapshot is None:

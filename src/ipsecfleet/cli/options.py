@@ -8,13 +8,14 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from ipsecfleet.errors import OperatorError
-from ipsecfleet.inventory.values import parse_duration
-from ipsecfleet.inventory.words import Selection
+
+if TYPE_CHECKING:
+    from ipsecfleet.inventory import Selection
 
 FORMATS = ("table", "plain", "json")
 COLORS = ("auto", "always", "never")
@@ -102,8 +103,10 @@ class Selecting:
     exclude: Excluded = None
     state: States = None
 
-    def selection(self) -> Selection:
+    def selection(self) -> "Selection":
         """What they mean."""
+        from ipsecfleet.inventory import Selection
+
         return Selection.of(
             peers=self.peer or (),
             tunnels=self.tunnel or (),
@@ -119,6 +122,8 @@ def seconds(text: str | None, default: float | None, option: str) -> float | Non
     """A duration option in seconds."""
     if text is None:
         return default
+    from ipsecfleet.inventory import parse_duration
+
     try:
         return parse_duration(text)
     except (OperatorError, ValueError) as error:
@@ -135,7 +140,7 @@ def parameters(holder: type) -> list[inspect.Parameter]:
 
 def with_options(function: Callable[..., Any], call: Callable[..., None], *holders: type) -> Callable[..., None]:
     """`call` under the signature of `function` (its first parameter left out) and the options of `holders`."""
-    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    own = list(inspect.signature(function).parameters.values())[1:]
     own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.annotation not in holders]
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     joined = [context, *own, *(p for holder in holders for p in parameters(holder))]

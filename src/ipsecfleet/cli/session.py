@@ -1,34 +1,25 @@
-"""One call of the program: its options, what it needs of the machine it runs on, and how it ends.
+"""What a command works with: its options, the inventory, the way to the gateways, somebody to ask.
 
-Data goes to stdout, talk to stderr. What needs SSH is imported when it is first used, so that `--help`, `names` and
+What needs SSH, the inventory or rendering is imported when it is first used, so that `--help`, `names` and
 `lines --from-file` start at once.
 """
 
-import getpass
 import os
-import secrets
 import shutil
-import socket
 import sys
 import time
-import traceback
 from dataclasses import replace
-from datetime import UTC, datetime, tzinfo
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ipsecfleet.cli.inventories import load_fleet
 from ipsecfleet.cli.options import Globals, seconds
-from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, OperatorError
-from ipsecfleet.isakmpd.steps import lines_of
-from ipsecfleet.model.document import Document
-from ipsecfleet.model.fleet import Fleet
-from ipsecfleet.model.plan import Plan
-from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot
-from ipsecfleet.render import RENDERERS, Look, dry_run_text, errors_text, plan_text, results_text, visible
+from ipsecfleet.errors import GatewayError, OperatorError
 
 if TYPE_CHECKING:
+    from ipsecfleet.model.fleet import Fleet
+    from ipsecfleet.model.plan import Plan
+    from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot
     from ipsecfleet.run.clock import RealClock
     from ipsecfleet.run.probe import Prober
 
@@ -43,7 +34,9 @@ class Session:
         self.dry = bool(options.dry_run)
 
     @cached_property
-    def fleet(self) -> Fleet:
+    def fleet(self) -> "Fleet":
+        from ipsecfleet.cli.inventories import load_fleet
+
         fleet = load_fleet(self.options.inventory)
         if self.options.max_failures is None:
             return fleet
@@ -75,6 +68,8 @@ class Session:
 
     @cached_property
     def run_id(self) -> str:
+        import secrets
+
         from ipsecfleet.run.clock import run_id
 
         return run_id(self.moment, secrets.token_hex(2))
@@ -102,10 +97,13 @@ class Session:
                 hint="give --yes, or --dry-run to see the plan",
             )
 
-    def ask(self, plan: Plan) -> bool:
+    def ask(self, plan: "Plan") -> bool:
         """Show a plan and have it confirmed on stderr."""
         if self.options.yes:
             return True
+        from ipsecfleet.isakmpd.steps import lines_of
+        from ipsecfleet.render import plan_text
+
         self.progress.clear()
         sys.stderr.write(plan_text(plan, lines_of, width()))
         sys.stderr.write("Do it? [y/N] ")
@@ -116,7 +114,7 @@ class Session:
         """What has happened: told on a terminal, and elsewhere with -v."""
         if self.talks and (self.options.verbose or sys.stderr.isatty()):
             self.progress.clear()
-            sys.stderr.write(f"{visible(line)}\n")
+            sys.stderr.write(f"{_visible(line)}\n")
 
     def waits(self, line: str) -> None:
         """What is waited for: on a terminal for as long as it is true, with -v kept."""
@@ -125,69 +123,10 @@ class Session:
         else:
             self.progress.show(line)
 
-    def read_snapshot(self, path: Path | None) -> Snapshot | None:
+    def read_snapshot(self, path: Path | None) -> "Snapshot | None":
         from ipsecfleet.isakmpd.saved import decode
 
         return None if path is None else decode(read_text(path), str(path))
-
-    def _body(self, document: Document, look: Look) -> str:
-        """What a person reads of a document: a plan that was not carried out, else what it came to, else its tables."""
-        if document.plan is not None and self.dry:
-            fifos = {g.name: f"{g.paths.run}/isakmpd.fifo" for g in self.fleet.gateways}
-            return dry_run_text(document.plan, lines_of, look.width, fifos)
-        if document.plan is not None and document.plan.refusals:
-            return plan_text(document.plan, lines_of, look.width)
-        if document.plan is not None:
-            return results_text(document, look)
-        return RENDERERS["table"](document, look)
-
-    def emit(self, document: Document) -> Exit:
-        """Everything a command has to say, in its format; the exit code."""
-        self.progress.clear()
-        form = self.options.output or "table"
-        look = Look(width(), _zone(), color=_colors(self.options.color or "auto"))
-        if form != "table":
-            sys.stdout.write(RENDERERS[form](document, look))
-            if form == "plain" and self.talks:
-                sys.stderr.write(errors_text(document.errors, look.width))
-            return document.exit_code
-        sys.stdout.write(self._body(document, look))
-        sys.stdout.flush()
-        shown = document.plan.refusals if document.plan is not None else ()
-        left = tuple(e for e in document.errors if e not in shown)
-        if self.talks:
-            sys.stderr.write(errors_text(document.warnings, look.width, word="warning"))
-        sys.stderr.write(errors_text(left, look.width))
-        return document.exit_code
-
-
-def failed(command: str, error: IpsecfleetError) -> Document:
-    """A command that ended before it had anything else to say."""
-    return Document(command, error.exit_code, error.exit_code.word, errors=(error,))
-
-
-def interrupted(command: str, code: Exit) -> Document:
-    """A command that ^C or SIGTERM ended."""
-    error = IpsecfleetError("interrupted; see what there is: ipsecfleet show tunnels", kind="interrupted", obj=command)
-    return Document(command, code, code.word, errors=(error,))
-
-
-def bug(command: str, error: Exception) -> Document:
-    """A mistake of ours: its traceback goes to a file of the operator's, nothing of it to the terminal."""
-    folder = state_dir() / "bugs"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}.txt"
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.writelines(traceback.format_exception(error))
-    said = IpsecfleetError(
-        f"a mistake in ipsecfleet itself: {type(error).__name__}", kind="bug", obj=command, hint=f"report {path}"
-    )
-    return Document(command, Exit.BUG, Exit.BUG.word, errors=(said,))
-
-
-def state_dir() -> Path:
-    """Where runs and bugs are kept."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "ipsecfleet"
 
 
 def read_text(path: Path) -> str:
@@ -220,7 +159,7 @@ class Progress:
         self.answered = 0
         self.failed = 0
 
-    def arrived(self, _gateway: str, seen: GatewaySnapshot | GatewayError) -> None:
+    def arrived(self, _gateway: str, seen: "GatewaySnapshot | GatewayError") -> None:
         """Count a gateway that answered, or that did not."""
         self.answered += 1
         self.failed += isinstance(seen, GatewayError)
@@ -229,7 +168,7 @@ class Progress:
     def show(self, line: str) -> None:
         """Put the line where the last one stood."""
         if self.enabled:
-            sys.stderr.write(f"\r\x1b[K{visible(line)[: width() - 1]}")
+            sys.stderr.write(f"\r\x1b[K{_visible(line)[: width() - 1]}")
             sys.stderr.flush()
 
     def clear(self) -> None:
@@ -243,17 +182,20 @@ def width() -> int:
     return max(40, shutil.get_terminal_size((80, 24)).columns) if sys.stdout.isatty() else 80
 
 
-def _zone() -> tzinfo:
-    return datetime.now().astimezone().tzinfo or UTC
+def _visible(text: str) -> str:
+    from ipsecfleet.render import visible
 
-
-def _colors(when: str) -> bool:
-    if when == "auto":
-        return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return when == "always"
+    return visible(text)
 
 
 def _operator() -> str:
     """Who runs this, for the gateway's own log; only what may stand there."""
-    text = f"{getpass.getuser()}@{socket.gethostname()}"
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in many a container
+        user = f"uid{os.getuid()}"
+    text = f"{user}@{socket.gethostname()}"
     return "".join(c if (c.isalnum() and c.isascii()) or c in "._@-" else "-" for c in text)[:64]

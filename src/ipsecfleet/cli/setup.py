@@ -1,23 +1,20 @@
 """Verbs that set things up: inventory, trust, lab."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ipsecfleet.cli.app import app, group, verb
-from ipsecfleet.cli.inventories import find
 from ipsecfleet.cli.options import seconds
 from ipsecfleet.cli.session import Session
 from ipsecfleet.errors import OperatorError
-from ipsecfleet.inventory.select import resolve_gateways
-from ipsecfleet.inventory.words import Selection
-from ipsecfleet.model.document import Document, Finding, GatewayName
-from ipsecfleet.render import visible
 
 if TYPE_CHECKING:
     from ipsecfleet.lab import LabInfo
+    from ipsecfleet.model.document import Document
     from ipsecfleet.transport.trust import ShownKeys
 
 inventory_app = group("inventory", "Check the inventory, or list what is in it.")
@@ -30,19 +27,23 @@ LAB = Path("lab")
 
 
 @verb(inventory_app, "check")
-def inventory_check(session: Session) -> Document:
+def inventory_check(session: Session) -> "Document":
     """Validate the inventory whole; all errors at once."""
+    from ipsecfleet.cli.inventories import find
+
     path = find(session.options.inventory)
     if path is None:
         raise OperatorError("there is no inventory to check", kind="inventory", hint="name one by -i")
     fleet = session.fleet
     text = f"{len(fleet.gateways)} gateways and {len(fleet.tunnels)} tunnels, no error"
-    return Document("inventory check", findings=(Finding(None, "info", str(path), text),))
+    return _facts("inventory check", [(str(path), text)])
 
 
 @verb(inventory_app, "list")
-def inventory_list(session: Session) -> Document:
+def inventory_list(session: Session) -> "Document":
     """List the gateways of the inventory."""
+    from ipsecfleet.model.document import Document, GatewayName
+
     rows = tuple(
         GatewayName(g.name, g.address, g.groups, g.carp.group if g.carp else None) for g in session.fleet.gateways
     )
@@ -57,8 +58,9 @@ def trust(
         list[str] | None, typer.Option("--fingerprint", metavar="SHA256:...", help="Accept this key without asking.")
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Also where another key is known.")] = False,
-) -> Document:
+) -> "Document":
     """Show the host keys of gateways, ask, and write them into known_hosts."""
+    from ipsecfleet.inventory import Selection, resolve_gateways
     from ipsecfleet.run.trusting import Trust
 
     if not (fingerprint or session.options.yes or session.asks or session.dry):
@@ -74,6 +76,8 @@ def trust(
 
 
 def _ask_about(gateway: str, shown: "ShownKeys") -> bool:
+    from ipsecfleet.render import visible
+
     sys.stderr.write(f"{visible(gateway)} shows\n")
     for key in shown.keys:
         sys.stderr.write(f"  {visible(str(key))}\n")
@@ -89,7 +93,7 @@ def lab_up(
     speed: Annotated[float, typer.Option("--speed", metavar="K", min=0.1, help="Time runs K times faster.")] = 1.0,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="What chance draws from.")] = 0,
     directory: Dir = LAB,
-) -> Document:
+) -> "Document":
     """Start a lab; returns when all its gateways answer."""
     from ipsecfleet import lab
 
@@ -97,7 +101,7 @@ def lab_up(
 
 
 @verb(lab_app, "down")
-def lab_down(_session: Session, directory: Dir = LAB) -> Document:
+def lab_down(_session: Session, directory: Dir = LAB) -> "Document":
     """End a lab."""
     from ipsecfleet import lab
 
@@ -105,7 +109,7 @@ def lab_down(_session: Session, directory: Dir = LAB) -> Document:
 
 
 @verb(lab_app, "status")
-def lab_status(_session: Session, directory: Dir = LAB) -> Document:
+def lab_status(_session: Session, directory: Dir = LAB) -> "Document":
     """Say what a lab is at."""
     from ipsecfleet import lab
 
@@ -121,30 +125,36 @@ def lab_fault(
     ],
     gateway: Annotated[str | None, typer.Option("-g", "--gateway", metavar="NAME", help="Only there.")] = None,
     directory: Dir = LAB,
-) -> Document:
+) -> "Document":
     """Switch a fault on or off, or list what there is."""
     from ipsecfleet import lab
 
     if words == ["list"]:
-        return Document("lab fault", findings=tuple(Finding(None, "info", name, text) for name, text in lab.faults()))
+        return _facts("lab fault", lab.faults())
     return _told("lab fault", lab.fault(directory, " ".join(words), gateway))
 
 
 @verb(lab_app, "advance")
 def lab_advance(
     _session: Session, time: Annotated[str, typer.Argument(metavar="TIME", help="Such as 600s.")], directory: Dir = LAB
-) -> Document:
+) -> "Document":
     """Move a lab's time forward."""
     from ipsecfleet import lab
 
     return _told("lab advance", lab.advance(directory, seconds(time, 0.0, "TIME") or 0.0))
 
 
-def _told(command: str, info: "LabInfo") -> Document:
-    """A lab's state as findings: what it is at, and the inventory to use."""
+def _told(command: str, info: "LabInfo") -> "Document":
+    """A lab's state: what it is at, its faults, and the inventory to use."""
     running = f", {len(info.ports)} gateways, time {info.speed:g} times as fast" if info.state == "running" else ""
-    found = [Finding(None, "info", "lab", f"{info.state}{running}")]
-    found += [Finding(None, "info", "fault", name) for name in info.faults]
+    facts = [("lab", f"{info.state}{running}"), *(("fault", name) for name in info.faults)]
     if info.state == "running":
-        found.append(Finding(None, "info", "inventory", f"-i {info.inventory}"))
-    return Document(command, findings=tuple(found))
+        facts.append(("inventory", f"-i {info.inventory}"))
+    return _facts(command, facts)
+
+
+def _facts(command: str, facts: Iterable[tuple[str, str]]) -> "Document":
+    """Something to know, by subject; none of it is a fault."""
+    from ipsecfleet.model.document import Document, Finding
+
+    return Document(command, findings=tuple(Finding(None, "info", subject, text) for subject, text in facts))
