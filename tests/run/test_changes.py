@@ -1,30 +1,15 @@
 """down and up on simulated daemons: what was sent, what it came to, and that the neighbours stayed as they were."""
 
 import pytest
+from fleets import N1, PEER, customers, pair
 from simworld import SimFleet
 
 from ipsecfleet.errors import Exit
 from ipsecfleet.plan.down import DownOptions, Strength
 
-N1 = "from-172.16.1.0/24-to-192.168.1.0/24"
-N2 = "from-172.16.2.0/24-to-192.168.2.0/24"
-
-
-def hub_with_two_customers() -> SimFleet:
-    """customer-1 and customer-2 of different peers; the hub is active for both."""
-    sim = SimFleet()
-    sim.gateway("hub", "10.1.2.2")
-    for n in (1, 2):
-        sim.peer(f"10.2.{n}.1")
-        sim.rule(f"peer 10.2.{n}.1", "passive", f"192.168.{n}.0/24", f"172.16.{n}.0/24", "10.1.2.2")
-        sim.rule("hub", "active", f"172.16.{n}.0/24", f"192.168.{n}.0/24", f"10.2.{n}.1", file=f"customer-{n}")
-        sim.tunnel(f"customer-{n}", ("hub", f"172.16.{n}.0/24"), (f"10.2.{n}.1", f"192.168.{n}.0/24"))
-    sim.settle()
-    return sim
-
 
 def test_a_tunnel_goes_down_is_held_and_its_neighbour_stays() -> None:
-    sim = hub_with_two_customers()
+    sim = customers(2)
     before = [line for line in sim.spis("hub") if "10.2.2.1" in line]
     assert sim.state("customer-1") == "up"
     document = sim.down(peers=["10.2.1.1"], all_gateways=True)
@@ -45,7 +30,7 @@ def test_a_tunnel_goes_down_is_held_and_its_neighbour_stays() -> None:
 
 
 def test_it_stays_down_for_ten_minutes_and_up_brings_it_back() -> None:
-    sim = hub_with_two_customers()
+    sim = customers(2)
     sim.down(peers=["10.2.1.1"], all_gateways=True)
     sim.settle(600)
     assert sim.state("customer-1") == "held"
@@ -57,14 +42,14 @@ def test_it_stays_down_for_ten_minutes_and_up_brings_it_back() -> None:
 
 
 def test_once_sends_exactly_the_classic_lines() -> None:
-    sim = hub_with_two_customers()
+    sim = customers(2)
     document = sim.down(options=DownOptions(Strength.ONCE, settle_s=1.0), tunnels=["customer-1"])
     assert document.exit_code is Exit.OK, document
     assert sim.sent["hub"] == [f"t quick {N1}", "t main peer-10.2.1.1"]
 
 
 def test_remove_unloads_the_file_and_up_loads_it() -> None:
-    sim = hub_with_two_customers()
+    sim = customers(2)
     document = sim.down(options=DownOptions(Strength.REMOVE), tunnels=["customer-1"])
     assert document.exit_code is Exit.OK, document
     assert sim.sent["hub"] == ["ipsecctl -d -f /etc/IPsec/customer-1.conf", "t main peer-10.2.1.1"]
@@ -75,7 +60,7 @@ def test_remove_unloads_the_file_and_up_loads_it() -> None:
 
 
 def test_nothing_to_do_is_said_and_is_no_failure() -> None:
-    sim = hub_with_two_customers()
+    sim = customers(2)
     sim.down(tunnels=["customer-1"])
     sent = list(sim.sent["hub"])
     document = sim.down(tunnels=["customer-1"])
@@ -83,20 +68,9 @@ def test_nothing_to_do_is_said_and_is_no_failure() -> None:
     assert sim.sent["hub"] == sent
 
 
-def two_ended(mode_a: str = "active", mode_b: str = "passive") -> SimFleet:
-    sim = SimFleet()
-    sim.gateway("hub", "10.1.2.2")
-    sim.gateway("branch", "10.1.9.2")
-    sim.rule("branch", mode_b, "192.168.1.0/24", "172.16.1.0/24", "10.1.2.2")
-    sim.rule("hub", mode_a, "172.16.1.0/24", "192.168.1.0/24", "10.1.9.2")
-    sim.tunnel("oslo", ("hub", "172.16.1.0/24"), ("branch", "192.168.1.0/24"))
-    sim.settle()
-    return sim
-
-
 @pytest.mark.parametrize("modes", [("active", "passive"), ("passive", "active"), ("active", "active")])
 def test_both_ends_go_and_come_back(modes: tuple[str, str]) -> None:
-    sim = two_ended(*modes)
+    sim = pair(*modes)
     document = sim.down(tunnels=["oslo"])
     assert document.exit_code is Exit.OK, document
     assert sim.state("oslo") == "held"
@@ -110,7 +84,7 @@ def test_both_ends_go_and_come_back(modes: tuple[str, str]) -> None:
 
 
 def test_up_soon_after_down_begins_at_the_old_responder() -> None:
-    sim = two_ended()
+    sim = pair()
     sim.down(tunnels=["oslo"])
     began = sim.world.now
     document = sim.up(tunnels=["oslo"])
@@ -120,14 +94,14 @@ def test_up_soon_after_down_begins_at_the_old_responder() -> None:
 
 
 def test_duplicates_of_two_active_ends_go_whole() -> None:
-    sim = two_ended("active", "active")
+    sim = pair("active", "active")
     document = sim.down(tunnels=["oslo"])
     assert document.exit_code is Exit.OK, document
     assert not [sa for e in sim.tunnel_now("oslo").ends for sa in e.live]
 
 
 def test_a_tunnel_kept_up_by_c_alone_has_nothing_to_hold() -> None:
-    sim = hub_with_two_customers()
+    sim = customers(2)
     sim.daemon("hub").fifo(f"C rmv [Phase 2]:Connections={N1}\n".encode())
     sim.settle()
     sim.daemon("hub").fifo(f"c {N1}\n".encode())
@@ -138,14 +112,20 @@ def test_a_tunnel_kept_up_by_c_alone_has_nothing_to_hold() -> None:
     assert any("stands in no list" in note for note in document.plan.notes)
 
 
-def test_a_silent_peer_is_waited_for_until_its_exchange_is_dead() -> None:
-    sim = hub_with_two_customers()
-    sim.daemon("hub").fifo(f"t quick {N1}\nt main peer-10.2.1.1\n".encode())
+def with_a_silent_peer() -> SimFleet:
+    """customer-1 negotiates, and nobody answers."""
+    sim = customers(2)
+    sim.fifo("hub", f"t quick {N1}", f"t main peer-{PEER}")
     sim.settle(0.1)
-    sim.world.cut("10.2.1.1")
+    sim.world.cut(PEER)
     sim.settle(125)
-    sim.daemon("hub").fifo(f"c {N1}\n".encode())
+    sim.fifo("hub", f"c {N1}")
     sim.settle(2)
+    return sim
+
+
+def test_a_silent_peer_is_waited_for_until_its_exchange_is_dead() -> None:
+    sim = with_a_silent_peer()
     assert sim.state("customer-1") == "half-up"
     began = sim.world.now
     document = sim.down(tunnels=["customer-1"])
@@ -155,13 +135,7 @@ def test_a_silent_peer_is_waited_for_until_its_exchange_is_dead() -> None:
 
 
 def test_no_wait_says_until_when_it_is_not_proven() -> None:
-    sim = hub_with_two_customers()
-    sim.daemon("hub").fifo(f"t quick {N1}\nt main peer-10.2.1.1\n".encode())
-    sim.settle(0.1)
-    sim.world.cut("10.2.1.1")
-    sim.settle(125)
-    sim.daemon("hub").fifo(f"c {N1}\n".encode())
-    sim.settle(2)
+    sim = with_a_silent_peer()
     document = sim.down(options=DownOptions(wait=False), tunnels=["customer-1"])
     assert (document.exit_code, document.result) == (Exit.FAILED, "unproven")
     assert "may still complete for" in document.results[0].text

@@ -1,6 +1,7 @@
 """The traps of groundtruth.md and recipes.md, played on simulated daemons through the whole program."""
 
 import pytest
+from fleets import HERE, N1, customers, pair
 from simworld import SimFleet
 
 from ipsecfleet.errors import Exit, UnreachableError
@@ -8,8 +9,6 @@ from ipsecfleet.model.document import Document
 from ipsecfleet.model.fleet import Limit, Limits
 from ipsecfleet.plan.down import DownOptions, Strength
 
-HERE = "172.16.1.0/24"
-N1 = f"from-{HERE}-to-192.168.1.0/24"
 N2 = f"from-{HERE}-to-192.168.2.0/24"
 
 
@@ -92,26 +91,12 @@ def test_a_held_passive_end_refuses_its_active_peer() -> None:
     assert not [line for line in sim.sent["hub"] if line.startswith("c ")]
 
 
-def fleet_of(count: int, *, limits: Limits | None = None) -> SimFleet:
-    sim = SimFleet()
-    if limits is not None:
-        sim.limits = limits
-    sim.gateway("hub", "10.1.2.2")
-    for n in range(1, count + 1):
-        sim.peer(f"10.2.{n}.1")
-        sim.rule(f"peer 10.2.{n}.1", "passive", f"192.168.{n}.0/24", f"172.16.{n}.0/24", "10.1.2.2")
-        sim.rule("hub", "active", f"172.16.{n}.0/24", f"192.168.{n}.0/24", f"10.2.{n}.1")
-        sim.tunnel(f"customer-{n}", ("hub", f"172.16.{n}.0/24"), (f"10.2.{n}.1", f"192.168.{n}.0/24"))
-    sim.settle()
-    return sim
-
-
 def refusals(document: Document) -> list[str]:
     return [r.force for r in document.plan.refusals]
 
 
 def test_the_limit_of_tunnels_that_may_go_down() -> None:
-    sim = fleet_of(5, limits=Limits(Limit(20, percent=True), Limit(100, percent=True)))
+    sim = customers(5, limits=Limits(Limit(20, percent=True), Limit(100, percent=True)))
     document = sim.down(tunnels=["customer-1,customer-2"])
     assert (document.exit_code, refusals(document)) == (Exit.REFUSED, ["tunnels-down"])
     assert sim.sent == {}
@@ -122,7 +107,7 @@ def test_the_limit_of_tunnels_that_may_go_down() -> None:
 
 
 def test_what_somebody_put_down_by_a_bare_t_would_be_woken() -> None:
-    sim = fleet_of(4)
+    sim = customers(4)
     for n in (2, 3):
         sim.daemon("hub").fifo(f"t quick from-172.16.{n}.0/24-to-192.168.{n}.0/24\n".encode())
     sim.settle(1)
@@ -134,7 +119,7 @@ def test_what_somebody_put_down_by_a_bare_t_would_be_woken() -> None:
 
 
 def test_our_own_session_is_not_cut() -> None:
-    sim = fleet_of(2)
+    sim = customers(2)
     sim.ssh["hub"] = "192.168.1.7 40000 172.16.1.1 22"
     document = sim.down(tunnels=["customer-1"])
     assert (document.exit_code, refusals(document)) == (Exit.REFUSED, ["own-session"])
@@ -142,7 +127,7 @@ def test_our_own_session_is_not_cut() -> None:
 
 
 def test_an_unknown_session_refuses() -> None:
-    sim = fleet_of(1)
+    sim = customers(1)
     sim.ssh["hub"] = ""
     assert refusals(sim.down(tunnels=["customer-1"])) == ["own-session"]
 
@@ -160,19 +145,8 @@ def test_a_flow_from_any_is_not_our_session_by_itself() -> None:
     assert document.exit_code is Exit.OK, document.errors
 
 
-def two_ended() -> SimFleet:
-    sim = SimFleet()
-    sim.gateway("hub", "10.1.2.2")
-    sim.gateway("branch", "10.1.9.2")
-    sim.rule("branch", "passive", "192.168.1.0/24", HERE, "10.1.2.2")
-    sim.rule("hub", "active", HERE, "192.168.1.0/24", "10.1.9.2")
-    sim.tunnel("oslo", ("hub", HERE), ("branch", "192.168.1.0/24"))
-    sim.settle()
-    return sim
-
-
 def test_an_unreachable_other_end_refuses_and_can_be_forced() -> None:
-    sim = two_ended()
+    sim = pair()
     sim.dead["branch"] = UnreachableError("connection to branch refused", phase="tcp", obj="branch")
     document = sim.down(tunnels=["oslo"])
     assert (document.exit_code, refusals(document)) == (Exit.REFUSED, ["other-end"])
@@ -181,7 +155,7 @@ def test_an_unreachable_other_end_refuses_and_can_be_forced() -> None:
 
 
 def test_up_of_an_end_whose_other_end_was_held() -> None:
-    sim = two_ended()
+    sim = pair()
     name = "from-192.168.1.0/24-to-172.16.1.0/24"
     sim.daemon("branch").fifo(
         f"C add [ipsecfleet]:Held-Passive-Connections={name}\nC rmv [Phase 2]:Passive-Connections={name}\nt quick {name}\n".encode()
@@ -193,7 +167,7 @@ def test_up_of_an_end_whose_other_end_was_held() -> None:
 
 
 def test_a_daemon_only_tunnel_between_two_of_ours_has_two_ends() -> None:
-    sim = two_ended()
+    sim = pair()
     sim.specs.clear()
     tunnel = sim.tunnel_now(N1)
     assert {e.gateway for e in tunnel.ends} == {"hub", "branch"}
@@ -205,13 +179,7 @@ def test_a_daemon_only_tunnel_between_two_of_ours_has_two_ends() -> None:
 
 def test_half_dead_after_a_bare_t_is_a_black_hole() -> None:
     """Transcript c11: `t quick` skips the REPLACED twin, and the other end keeps a live SA with flows."""
-    sim = SimFleet()
-    sim.gateway("hub", "10.1.2.2")
-    sim.gateway("branch", "10.1.9.2")
-    sim.rule("branch", "active", "192.168.1.0/24", HERE, "10.1.2.2")
-    sim.rule("hub", "active", HERE, "192.168.1.0/24", "10.1.9.2")
-    sim.tunnel("oslo", ("hub", HERE), ("branch", "192.168.1.0/24"))
-    sim.settle()
+    sim = pair("active", "active")
     name = "from-192.168.1.0/24-to-172.16.1.0/24"
     sim.daemon("branch").fifo(f"t main peer-10.1.2.2\nt quick {name}\n".encode())
     sim.settle(1)
