@@ -1,14 +1,36 @@
-"""What all tests share: summaries that say how many of how many were played."""
+"""What all tests share: golden files, and summaries that say how many of how many were played.
 
+Golden files are compared byte by byte; IPSECFLEET_GOLDEN=write writes them anew, to be looked at.
+"""
+
+import os
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+GOLDEN = Path(__file__).parent / "golden"
 SUMMARIES = pytest.StashKey[dict[str, Counter[str]]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[SUMMARIES] = {}
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with the golden file of that name, in the folder of the test's own."""
+    folder = GOLDEN / request.path.parent.name
+
+    def compare(name: str, text: str) -> None:
+        path = folder / name
+        if os.environ.get("IPSECFLEET_GOLDEN") == "write":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode())
+        assert text.encode() == path.read_bytes()
+
+    return compare
 
 
 @pytest.fixture(scope="module")
