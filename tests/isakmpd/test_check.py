@@ -78,3 +78,8 @@ def test_files_that_could_not_be_read() -> None:
     answer = Answer((Section("files", "failed", b"permission denied"),), True)
     texts = [f.text for f in findings(HUB, answer, seen(**WELL), ())]
     assert "/etc/ipsec.conf could not be read: permission denied" in texts
+
+
+def test_one_cause_is_found_once() -> None:
+    dead = Unknown("missing: there is no isakmpd.fifo", "start it")
+    assert wrong(sas=dead, connections=dead) == [("sas", "could not be read: missing: there is no isakmpd.fifo")]

@@ -193,7 +193,7 @@ def test_what_a_re_initialisation_does_to_others_is_told() -> None:
     notes = "\n".join(plan(sim, "customer-1").notes)
     start = "hub: the re-initialisation 5 s later"
     assert f"{start} wakes {name(2)}\n" in f"{notes}\n"
-    assert f"{start} keeps trying {name(3)}\n" in f"{notes}\n"
+    assert f"hub: not up, and tried by the daemon anyway: {name(3)}\n" in f"{notes}\n"
     assert f"{start} forgets to keep up {name(4)}\n" in f"{notes}\n"
     assert refused(plan(sim, "customer-1")) == []
     assert start not in "\n".join(plan(sim, "customer-1", options=ONCE).notes)

@@ -44,7 +44,10 @@ def _daemon(gateway: Gateway, answer: Answer, seen: GatewaySnapshot) -> Iterable
         yield _finding(
             name, "problem", "pid", "there is no isakmpd.pid, so isakmpd does not run", "rcctl check isakmpd"
         )
+    causes: dict[Unknown, str] = {}
     for part, unknown in seen.unknown:
+        causes.setdefault(unknown, part)
+    for unknown, part in causes.items():
         yield _finding(name, "problem", part, f"could not be read: {unknown.why}", unknown.hint)
     section = answer.last("host")
     facts = host.parse_host(section.body) if section is not None else host.HostFacts()

@@ -117,7 +117,7 @@ def _connections(
     for section, listing in LISTS.items():
         part = _part(answer, section, _names)
         if isinstance(part, Unknown):
-            return part
+            return sas if isinstance(sas, Unknown) and answer.last(section) is None else part
         for name in part:
             listed.setdefault(name, listing)
     known = None if isinstance(state, Unknown) else state

@@ -142,12 +142,12 @@ def _missing(view: View, gateway: str, chosen: frozenset[str]) -> tuple[Connecti
 def reinit_notes(view: View, gateway: str, chosen: frozenset[str]) -> Iterable[str]:
     """What the re-initialisation that a change of this gateway's lists arms does to others."""
     for what, found in (
-        ("wakes", wakes(view, gateway, chosen)),
-        ("keeps trying", tries(view, gateway, chosen)),
-        ("forgets to keep up", forgets(view, gateway, chosen)),
+        ("the re-initialisation 5 s later wakes", wakes(view, gateway, chosen)),
+        ("not up, and tried by the daemon anyway:", tries(view, gateway, chosen)),
+        ("the re-initialisation 5 s later forgets to keep up", forgets(view, gateway, chosen)),
     ):
         if found:
-            yield f"{gateway}: the re-initialisation 5 s later {what} {some(found)}"
+            yield f"{gateway}: {what} {some(found)}"
 
 
 def some(names: Sequence[str], most: int = 3) -> str:
