@@ -108,7 +108,7 @@ def _in_real_time(fleet: Fleet, gateway: Gateway) -> Gateway:
 def _known(kind: str, word: str, known: list[str], *, otherwise: str = "") -> None:
     pattern = Pattern.of(word)
     if not any(pattern.matches(name) for name in known):
-        hint = suggest(word, known) if known else otherwise
+        hint = (suggest(word, known) if known else otherwise) or "see what there is: ipsecfleet show"
         raise OperatorError(
             f"no {kind} {word if word.isprintable() else quoted(word)}", hint=hint, kind="usage", obj=word
         )

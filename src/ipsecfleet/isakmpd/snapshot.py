@@ -37,6 +37,11 @@ ADVICE = {
 }
 """What to do about a section that did not end well, by its status word."""
 
+BY_HAND = {"flows": "ipsecctl -s flow", "sad": "ipsecctl -v -s sa", "carp": "ifconfig carp"}
+"""Sections that are what a command prints."""
+
+AGAIN = "run this again; if it stays so, look at the gateway's disk and load"
+
 NEEDED = (("Phase", "2"), ("ISAKMP-peer", None), ("Configuration", None))
 """What `c NAME` builds from in the connection's own section (recipes.md 2)."""
 
@@ -73,7 +78,8 @@ def _part(answer: Answer, name: str, parse: Callable[[bytes], T | Unknown]) -> T
     if section is None:
         return Unknown("not read" if answer.complete else "the answer was cut off")
     if section.status != "ok":
-        return Unknown(_why(section.status, section.body), ADVICE.get(section.status, ""))
+        hint = f"try it there by hand: {BY_HAND[name]}" if name in BY_HAND else ADVICE.get(section.status, AGAIN)
+        return Unknown(_why(section.status, section.body), hint)
     return parse(section.body)
 
 
@@ -86,7 +92,7 @@ def _report(body: bytes) -> tuple[Sa, ...] | Unknown:
     parsed = report.parse(body)
     if parsed.unparsed or not parsed.complete:
         what = "cut off" if not parsed.complete else "garbled"
-        return Unknown(f"the report is {what} near {parsed.unparsed[-1][:40]!r}")
+        return Unknown(f"the report is {what} near {parsed.unparsed[-1][:40]!r}", AGAIN)
     return parsed.sas
 
 
@@ -100,7 +106,8 @@ def _kernel(body: bytes) -> tuple[KernelSa, ...] | Unknown:
 
 def _whole(parsed: kernel.Parsed[T]) -> tuple[T, ...] | Unknown:
     if parsed.unparsed:
-        return Unknown(f"ipsecctl printed a line that is not understood: {parsed.unparsed[0][:80]!r}")
+        text = f"ipsecctl printed a line that is not understood: {parsed.unparsed[0][:80]!r}"
+        return Unknown(text, "nothing is known to be absent while that line is there; report it")
     return parsed.records
 
 

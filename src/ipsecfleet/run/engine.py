@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 from ipsecfleet.errors import GatewayError, IpsecfleetError, RefusedError
-from ipsecfleet.isakmpd.snapshot import ADVICE, snapshot_of
+from ipsecfleet.isakmpd.snapshot import ADVICE, AGAIN, snapshot_of
 from ipsecfleet.isakmpd.steps import batches, command_of, lines_of
 from ipsecfleet.isakmpd.visit import Answer, Section
 from ipsecfleet.model.document import StepRow
@@ -192,7 +192,7 @@ def _said(section: Section | None) -> str:
 
 
 def _hint(section: Section | None) -> str:
-    return ADVICE.get(section.status, "") if section is not None else "look at the gateway, then run this again"
+    return ADVICE.get(section.status, AGAIN) if section is not None else "look at the gateway, then run this again"
 
 
 def _proof(step: Step, seen: GatewaySnapshot) -> tuple[str, str | None, float | None]:
