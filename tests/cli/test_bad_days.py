@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from realssh import wait_for
+from servers import wait_for
 
 from cli import Lab, Operator, running_lab, side_by_side
 

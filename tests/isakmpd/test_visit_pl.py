@@ -4,7 +4,6 @@ import base64
 import fcntl
 import os
 import re
-import runpy
 import signal
 import subprocess
 import time
@@ -16,12 +15,12 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from fake_isakmpd import FakeIsakmpd
+from fifolines import HOSTILE, RENDERED
+from servers import wait_for
 
 from ipsecfleet.isakmpd import visit
-
-beside = Path(__file__).with_name  # the tests are no package, so their neighbours are run, not imported
-FakeIsakmpd = runpy.run_path(str(beside("fake_isakmpd.py")))["FakeIsakmpd"]
-HOSTILE, RENDERED = map(runpy.run_path(str(beside("test_fifo.py"))).get, ("HOSTILE", "RENDERED"))
+from ipsecfleet.lab.layout import GatewayDir
 
 NONCE = "0123456789abcdef"
 NAME = "from-172.16.1.0/24-to-192.168.1.0/24"
@@ -40,45 +39,26 @@ LISTED = {"[phase 2]:connections": NAME}
 LISTS = ("connections", "passive", "held", "held-passive", "held-peers")
 
 
-@dataclass
-class Gateway:
+@dataclass(frozen=True)
+class Gateway(GatewayDir):
     """A gateway's directories, and visits to it."""
-
-    root: Path
 
     def __post_init__(self) -> None:
         for folder in (self.run, self.etc, self.bin):
             folder.mkdir()
         self.bin.chmod(0o755)
-        self.tool("logger", f'printf "%s\\n" "$*" >> {self.root}/log')
+        self.tool("logger", f'printf "%s\\n" "$*" >> {self.log}')
         self.tool("ifconfig", "echo carp: no such interface >&2; exit 1")
 
     @property
-    def run(self) -> Path:
-        return self.root / "run"
-
-    @property
-    def etc(self) -> Path:
-        return self.root / "etc"
-
-    @property
-    def bin(self) -> Path:
-        return self.root / "bin"
-
-    @property
-    def result(self) -> Path:
-        return self.run / "isakmpd.result"
-
-    @property
-    def log(self) -> list[str]:
-        log = self.root / "log"
-        return log.read_text().splitlines() if log.exists() else []
+    def logged(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
 
     def tool(self, name: str, script: str) -> None:
         (self.bin / name).write_text(f"#!/bin/sh\n{script}\n")
         (self.bin / name).chmod(0o755)
 
-    def daemon(self, **switches: object) -> "FakeIsakmpd":
+    def daemon(self, **switches: object) -> FakeIsakmpd:
         return FakeIsakmpd(self.run, **switches)
 
     def request(self, *verbs: visit.Verb, deadline: float = 10.0) -> visit.Request:
@@ -126,13 +106,6 @@ def alive(pid: str) -> bool:
     """Whether it runs; a zombie does not."""
     shown = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True, check=False)
     return shown.stdout.strip()[:1] not in ("", "Z")
-
-
-def until(happened: Callable[[], object]) -> None:
-    give_up = time.monotonic() + 10
-    while not happened():
-        assert time.monotonic() < give_up
-        os.sched_yield()
 
 
 # --- the report
@@ -261,22 +234,22 @@ def test_without_a_fifo_nothing_is_created(gateway: Gateway, verb: visit.Verb) -
 @pytest.mark.parametrize("verb", READS_AND_WRITES)
 @pytest.mark.parametrize("make", [Path.touch, Path.mkdir, partial(Path.symlink_to, target="/dev/null")])
 def test_what_is_no_fifo_is_not_written_to(gateway: Gateway, verb: visit.Verb, make: Callable[[Path], None]) -> None:
-    make(gateway.run / "isakmpd.fifo")
+    make(gateway.fifo)
     assert gateway.only(verb)[0] == "irregular"
     assert "fifo irregular\n" in sections(gateway.asked(visit.Host()))["host"][1]
-    assert not (gateway.run / "isakmpd.fifo").is_file() or (gateway.run / "isakmpd.fifo").stat().st_size == 0
+    assert not gateway.fifo.is_file() or gateway.fifo.stat().st_size == 0
 
 
 @pytest.mark.parametrize("verb", READS_AND_WRITES)
 def test_a_fifo_without_a_reader_does_not_block(gateway: Gateway, verb: visit.Verb) -> None:
-    os.mkfifo(gateway.run / "isakmpd.fifo", 0o600)
+    os.mkfifo(gateway.fifo, 0o600)
     assert gateway.only(verb)[0] == "no-reader"
     assert "fifo no-reader\nfifo-mode 0600\n" in sections(gateway.asked(visit.Host()))["host"][1]
 
 
 def test_a_fifo_that_nobody_empties_is_no_answer(gateway: Gateway) -> None:
-    os.mkfifo(gateway.run / "isakmpd.fifo")
-    fd = os.open(gateway.run / "isakmpd.fifo", os.O_RDWR | os.O_NONBLOCK)
+    os.mkfifo(gateway.fifo)
+    fd = os.open(gateway.fifo, os.O_RDWR | os.O_NONBLOCK)
     with os.fdopen(fd, "wb", buffering=0) as full:
         while full.write(b"x" * 4096):
             pass
@@ -287,9 +260,9 @@ def test_a_write_is_logged_before_and_done_in_one(gateway: Gateway) -> None:
     lines = tuple(RENDERED)[:5]
     with gateway.daemon() as daemon:
         assert gateway.only(visit.Write(lines)) == ("ok", str(sum(len(line) + 1 for line in lines)))
-        until(lambda: daemon.changes)
+        wait_for(lambda: daemon.changes, "the daemon changes")
         assert daemon.changes == list(lines)
-    assert gateway.log == [f"-p daemon.notice -t ipsecfleet R1 alice@laptop: {'; '.join(lines)}"]
+    assert gateway.logged == [f"-p daemon.notice -t ipsecfleet R1 alice@laptop: {'; '.join(lines)}"]
 
 
 def test_a_log_that_cannot_be_written_does_not_stop_a_change(gateway: Gateway) -> None:
@@ -310,13 +283,13 @@ def test_the_program_and_the_client_know_the_same_lines(gateway: Gateway) -> Non
     verbs = [b"write 1\n%b\n" % line for line in (*plain, *(line.encode() for line in RENDERED))]
     statuses = [s.status for s in raw(gateway, *verbs)]
     assert statuses == ["invalid"] * len(plain) + ["skipped"] * len(RENDERED)
-    assert gateway.log == []
+    assert gateway.logged == []
 
 
 def test_every_line_of_the_client_reaches_the_daemon(gateway: Gateway) -> None:
     with gateway.daemon() as daemon:
         gateway.asked(*(visit.Write((line,)) for line in RENDERED))
-        until(lambda: len(daemon.changes) == len(RENDERED))
+        wait_for(lambda: len(daemon.changes) == len(RENDERED), "the daemon changes")
         assert daemon.changes == list(RENDERED)
 
 
@@ -326,7 +299,7 @@ def test_one_bad_line_and_nothing_of_the_visit_is_sent(gateway: Gateway, bad: st
         found = raw(gateway, b"write 1\nt quick good\n", b"write 2\nc good\n%b\n" % bad.encode(), b"host\n")
         assert [(s.name, s.status) for s in found][:3] == [("write", "skipped"), ("write", "invalid"), ("host", "ok")]
         assert daemon.lines == []
-    assert gateway.log == []
+    assert gateway.logged == []
 
 
 def test_a_newline_in_a_name_is_a_malformed_request(gateway: Gateway) -> None:
@@ -341,7 +314,7 @@ def test_more_than_a_write_holds_is_not_sent(gateway: Gateway) -> None:
         name = b"n" * 200
         assert raw(gateway, fits % (name, name, name[:86]))[0].status == "invalid"
         assert raw(gateway, fits % (name, name, name[:85]))[0].status == "ok"
-        until(lambda: len(daemon.lines) == 3)
+        wait_for(lambda: len(daemon.lines) == 3, "the daemon reads")
 
 
 def test_after_a_change_that_failed_the_others_are_skipped(gateway: Gateway) -> None:
@@ -374,7 +347,7 @@ def test_a_lock_whose_holder_is_gone_is_free(gateway: Gateway) -> None:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as killed:
             killed.stdin.write(visit.program() + gateway.request(visit.Report()).encode())
             killed.stdin.flush()
-            until(lambda: daemon.lines == ["S"])
+            wait_for(lambda: daemon.lines == ["S"], "the daemon reads")
             killed.kill()
         assert (gateway.run / "ipsecfleet/visit").read_text() == f"{killed.pid}\n"
         daemon.deaf = False
@@ -397,7 +370,7 @@ def test_a_visit_that_is_ended_puts_everything_back(gateway: Gateway, sign: sign
         with subprocess.Popen(["perl", "-T", "-"], **pipes) as ended:
             ended.stdin.write(visit.program() + gateway.request(visit.Report(), visit.Host()).encode())
             ended.stdin.flush()
-            until(lambda: daemon.lines == ["S"])
+            wait_for(lambda: daemon.lines == ["S"], "the daemon reads")
             ended.send_signal(sign)
             stdout, stderr = ended.communicate()
         assert ended.returncode == 2
@@ -473,7 +446,7 @@ def test_of_the_state_only_what_is_allowed_leaves_and_the_file_is_removed(gatewa
     assert allowed == [*LEAVES, "[peer-10.2.1.1]", "[Phase 1]", "[ipsecfleet]"]
     for form in (PSK.encode(), base64.b64encode(PSK.encode())[:-4], PSK.encode().hex().encode()):
         assert form not in done.stdout + done.stderr
-    assert not (gateway.run / "isakmpd.report").exists()
+    assert not gateway.report.exists()
     assert gateway.result.read_bytes() == UP
 
 
@@ -524,7 +497,7 @@ def test_the_state_is_asked_for_if_needed_when_something_is_half_up(
 
 def test_a_stranger_in_the_pid_file_is_not_signalled(gateway: Gateway) -> None:
     with gateway.daemon(state=b"x"), perl("sleep") as stranger:
-        (gateway.run / "isakmpd.pid").write_text(f"{stranger.pid}\n")
+        gateway.pid.write_text(f"{stranger.pid}\n")
         assert gateway.only(visit.Exchanges()) == ("no-daemon", "the pid file is stale")
         assert "\npid stale\n" in sections(gateway.asked(visit.Host()))["host"][1]
         assert stranger.poll() is None
@@ -533,13 +506,13 @@ def test_a_stranger_in_the_pid_file_is_not_signalled(gateway: Gateway) -> None:
 @pytest.mark.parametrize("text", ["", "none", "0\n", "-1\n", "1 2\n", "99999999999\n"])
 def test_a_pid_file_without_a_pid_is_no_daemon(gateway: Gateway, text: str) -> None:
     with gateway.daemon():
-        (gateway.run / "isakmpd.pid").write_text(text)
+        gateway.pid.write_text(text)
         assert gateway.only(visit.Exchanges()) == ("no-daemon", "the pid file is none")
 
 
 def test_without_a_pid_file_there_is_no_daemon(gateway: Gateway) -> None:
     with gateway.daemon():
-        (gateway.run / "isakmpd.pid").unlink()
+        gateway.pid.unlink()
         assert gateway.only(visit.Exchanges()) == ("no-daemon", "the pid file is none")
         assert "\npid none\n" in sections(gateway.asked(visit.Host()))["host"][1]
 
@@ -565,7 +538,7 @@ def test_a_state_that_cannot_be_fenced_is_removed_all_the_same(gateway: Gateway)
     with gateway.daemon(state=whole_state(), deaf=True) as daemon:
         assert gateway.only(visit.Exchanges(), deadline=0.5)[0] == "no-answer"
         assert daemon.lines[0].startswith("C set [ipsecfleet]:fence=")
-    assert not (gateway.run / "isakmpd.report").exists()
+    assert not gateway.report.exists()
     assert gateway.result.read_text() == "old"
 
 
@@ -644,7 +617,7 @@ def test_load_and_unload_are_logged_and_run(gateway: Gateway) -> None:
     answer = gateway.asked(visit.Load("/a.conf"), visit.Unload("/a.conf"))
     assert sections(answer) == {"load": ("ok", "done"), "unload": ("ok", "done")}
     said = "-p daemon.notice -t ipsecfleet R1 alice@laptop: "
-    assert gateway.log == [
+    assert gateway.logged == [
         f"{said}ipsecctl -f /a.conf", "ipsecctl -f /a.conf", f"{said}ipsecctl -d -f /a.conf", "ipsecctl -d -f /a.conf"
     ]  # fmt: skip
 
@@ -700,7 +673,7 @@ def test_the_files_of_ipsec_conf_with_their_modes(gateway: Gateway) -> None:
 def test_host_tells_of_the_gateway(gateway: Gateway) -> None:
     gateway.result.touch(0o640)
     with gateway.daemon():
-        pid = (gateway.run / "isakmpd.pid").read_text().strip()
+        pid = gateway.pid.read_text().strip()
         told = sections(gateway.asked(visit.Host()))["host"][1]
     facts = dict(line.split(" ", 1) for line in told.splitlines())
     assert abs(float(facts.pop("time")) - time.time()) < 5
@@ -749,7 +722,7 @@ def test_a_request_cut_off_anywhere_changes_nothing(gateway: Gateway) -> None:
             assert done.returncode in (0, 2)
             assert [s.status for s in visit.decode(done.stdout, NONCE).sections] in ([], ["invalid"])
         assert daemon.lines == []
-    assert gateway.log == []
+    assert gateway.logged == []
 
 
 def test_another_version_is_not_answered() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from realssh import PERMIT, USER, RealSsh, wait_for
+from realssh import PERMIT, USER, RealSsh
+from servers import wait_for
 
 from cli import Operator, Ran
 from ipsecfleet.isakmpd import visit

@@ -10,12 +10,12 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from servers import free_port, wait_for
 
 USER = "ipsecops"
 PERMIT = f"permit nopass {USER} as root cmd /usr/bin/perl args -T -\n"
@@ -59,14 +59,6 @@ def missing() -> str:
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
         return "root may not make a mount namespace here: a container needs CAP_SYS_ADMIN for that"
     return ""
-
-
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 5) -> None:
-    """Poll until something holds."""
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, f"{what}: not within {seconds} s"
-        time.sleep(0.01)
 
 
 @dataclass(frozen=True)
@@ -122,7 +114,7 @@ class RealSsh:
 @contextlib.contextmanager
 def running(home: Path, authorized_keys: str) -> Iterator[RealSsh]:
     """One of these, with its files in a new directory, for as long as the context lasts."""
-    port = _free_port()
+    port = free_port()
     _lay_out(home, port, authorized_keys)
     program = str(shutil.which("sshd", path=PATH))
     command = ["unshare", "--mount", "sh", "-euc", _NAMESPACE, "sh", str(home), program]
@@ -149,11 +141,6 @@ def _lay_out(home: Path, port: int, authorized_keys: str) -> None:
 
 def _text(path: Path) -> str:
     return path.read_text() if path.exists() else ""
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server:
-        return int(server.getsockname()[1])
 
 
 def _namespace(pid: int) -> str:

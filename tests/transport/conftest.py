@@ -7,14 +7,14 @@ import select
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from servers import free_port, wait_for
 
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.transport import SshTransport
@@ -32,19 +32,6 @@ UsePAM no
 LogLevel VERBOSE
 MaxStartups 6:100:6
 """
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 5) -> None:
-    """Poll until something holds."""
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, f"{what}: not within {seconds} s"
-        time.sleep(0.01)
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        return int(server.getsockname()[1])
 
 
 def keygen(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> str:
@@ -101,7 +88,7 @@ def start_sshd(home: Path, identity: Path, more_keys: tuple[str, ...] = ()) -> S
     (home / "config").write_text(_CONFIG.format(port=port, home=home) + lines)
     log = home / "log"
     process = subprocess.Popen([program, "-D", "-f", str(home / "config"), "-E", str(log)])
-    until(lambda: log.exists() and "Server listening" in log.read_text(), "sshd listens")
+    wait_for(lambda: log.exists() and "Server listening" in log.read_text(), "sshd listens")
     sshd = Sshd(home, port, host_key, identity, process)
     (home / "known_hosts").write_text(sshd.known_hosts)
     return sshd

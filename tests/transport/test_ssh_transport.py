@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import wait_for
 
 from ipsecfleet.errors import Exit, GatewayError, UnreachableError
 from ipsecfleet.model.fleet import Gateway
@@ -224,9 +225,7 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     path = tmp_path / "agent"
     process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
     monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
-    ends = time.monotonic() + 5
-    while not path.exists():
-        assert time.monotonic() < ends, "the agent did not start"
+    wait_for(path.exists, "the agent starts")
     yield
     process.terminate()
     process.wait(5)
