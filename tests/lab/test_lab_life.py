@@ -9,6 +9,7 @@ from sshclient import Client, gone
 
 from ipsecfleet import lab
 from ipsecfleet.errors import IpsecfleetError, OperatorError
+from ipsecfleet.lab import api
 from ipsecfleet.lab.scenario import TEST_PSK
 
 pytestmark = pytest.mark.lab
@@ -46,6 +47,16 @@ def test_a_crash_is_told_and_can_be_tidied_up(tmp_path: Path) -> None:
     os.kill(lab.status(info.directory).pid, signal.SIGTERM)
     lab.down(info.directory)
     assert not list(info.directory.glob("gateways/*/run"))
+
+
+def test_what_takes_too_long_to_start_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "START", 0.05)
+    with pytest.raises(IpsecfleetError, match="was not ready within"):
+        lab.up(tmp_path / "lab", gateways=6, speed=1, seed=1)
+    monkeypatch.undo()
+    assert lab.status(tmp_path / "lab").state != "running"
+    assert lab.up(tmp_path / "lab", gateways=1, speed=1, seed=1).state == "running"
+    lab.down(tmp_path / "lab")
 
 
 def test_what_cannot_start_says_why(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_GATEWAYS = 500
+START = 120.0
 FAREWELL = 5.0
 MOST_SECONDS = 30 * 86_400
 PATH_BYTES = re.compile(r"[A-Za-z0-9._/-]+")
@@ -116,7 +117,14 @@ def _start(lab: LabDir, gateways: int, speed: float, seed: int) -> None:
     with lab.log.open("wb") as log, subprocess.Popen(  # noqa: S603  our own interpreter
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd=lab.root, start_new_session=True
     ) as launcher:  # fmt: skip
-        said, _ = launcher.communicate()
+        try:
+            said, _ = launcher.communicate(timeout=START)
+        except subprocess.TimeoutExpired as error:
+            os.killpg(launcher.pid, signal.SIGKILL)
+            raise IpsecfleetError(
+                f"the lab in {lab.root} was not ready within {START:g} s",
+                hint="simulate fewer gateways, or free the machine",
+            ) from error
     if said != b"ready\n":
         raise IpsecfleetError(f"the lab in {lab.root} did not start: {_last_words(lab)}", hint=f"read {lab.log}")
 

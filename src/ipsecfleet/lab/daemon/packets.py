@@ -8,6 +8,7 @@ from typing import Literal
 
 from ipsecfleet.lab.daemon.proposals import Identity, Suite, Transform
 from ipsecfleet.model.net import Selectors
+from ipsecfleet.model.secret import Secret
 
 Mode = Literal["main", "quick", "info"]
 
@@ -29,7 +30,7 @@ class Proof:
     """Main mode 5 and 6: who the sender is, and the key that proves it."""
 
     identity: Identity
-    psk: str
+    psk: Secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from ipsecfleet.lab.daemon.lifecycle import Lifecycle
 from ipsecfleet.lab.daemon.mainmode import MainMode
 from ipsecfleet.lab.daemon.quickmode import QuickMode
 from ipsecfleet.lab.daemon.sas import SaTable
+from ipsecfleet.model.secret import Secret
 
 if TYPE_CHECKING:
     from ipsecfleet.lab.daemon.clock import Action, Clock, Timer
@@ -103,10 +104,10 @@ class Process:
         same_family = (a for a in self.host.addresses if (":" in a) == (":" in remote))
         return configured or next(same_family, None)
 
-    def psk(self, peer: str, remote: str) -> str:
+    def psk(self, peer: str, remote: str) -> Secret:
         """The key shared with `remote`, or a wrong one while that fault is switched on."""
         key = self.config.get(peer, "Authentication") or ""
-        return f"{key} wrong" if remote in self.host.faults.wrong_psk else key
+        return Secret(f"{key} wrong" if remote in self.host.faults.wrong_psk else key)
 
     def tag(self, sa: Sa) -> str | None:
         """The pf tag of a phase 2 SA; `$id` is the peer's identity with its type."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from ipsecfleet.errors import OperatorError
 from ipsecfleet.lab.daemon.show import PROTOCOLS, SERVICES
 from ipsecfleet.lab.ipsecctl.rules import SECONDS, FlowRule, Host, IkeRule, Rule, Transforms, flow_rules
+from ipsecfleet.model.secret import Secret
 
 _TOKEN = re.compile(
     r"""(?P<blank>(?:[ \t]|\\\n)+)|(?P<comment>\#(?:\\\n|[^\n])*)|(?P<line>\n)|(?P<macro>\$\w+)"""
@@ -269,7 +270,7 @@ def _ids(line: Line) -> tuple[str | None, str | None]:
     return found.get("srcid"), found.get("dstid")
 
 
-def _psk(line: Line) -> str | None:
+def _psk(line: Line) -> Secret | None:
     if line.accept("rsa"):
         return None
-    return line.word() if line.accept("psk") else None
+    return Secret(line.word()) if line.accept("psk") else None

@@ -81,7 +81,7 @@ def _phase1(rule: IkeRule) -> Iterator[str]:
     if rule.local:
         yield _set(name, "Local-address", rule.local)
     if rule.psk is not None:
-        yield _set(name, "Authentication", rule.psk)
+        yield _set(name, "Authentication", rule.psk.reveal())
     yield _set(name, "Configuration", f"phase1-{name}")
     yield _set(f"phase1-{name}", "EXCHANGE_TYPE", "AGGRESSIVE" if rule.aggressive else "ID_PROT")
     yield from _phase1_transform(rule, name)

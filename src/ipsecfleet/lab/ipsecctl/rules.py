@@ -5,6 +5,7 @@ from ipaddress import ip_address
 
 from ipsecfleet.model.net import Selector, Selectors, parse_network
 from ipsecfleet.model.sa import Flow
+from ipsecfleet.model.secret import Secret
 
 SECONDS = {"h": 3600, "m": 60, "": 1}
 
@@ -66,7 +67,7 @@ class IkeRule:
     quick: Transforms
     srcid: str | None
     dstid: str | None
-    psk: str | None
+    psk: Secret | None
     tag: str | None
 
 
