@@ -27,6 +27,7 @@ def test_a_request_as_the_program_reads_it() -> None:
         visit.Host(), visit.Report(), visit.Exchanges(only_if_needed=True), visit.Exchanges(), visit.Flows(),
         visit.Sad(), visit.ConfNames("/etc/IPsec/a.conf"), visit.Files(), visit.Write(("t quick a", "c a")),
         visit.Load("/etc/IPsec/a.conf.new"), visit.Unload("/etc/IPsec/a.conf"),
+        visit.Lock(60), visit.Lock(600, take=True), visit.Unlock(),
     )  # fmt: skip
     request = visit.Request(NONCE, verbs, bin="/lab/bin", who="20261123-203144-ab12 alice@laptop", deadline=12.5)
     assert request.encode().decode() == (
@@ -35,6 +36,7 @@ def test_a_request_as_the_program_reads_it() -> None:
         "\n"
         "host\nreport\nexchanges?\nexchanges\nflows\nsad\nconf /etc/IPsec/a.conf\nfiles\n"
         "write 2\nt quick a\nc a\nload /etc/IPsec/a.conf.new\nunload /etc/IPsec/a.conf\n"
+        "lock 60\nlock 600 take\nunlock\n"
         "end\n"
     )
 
@@ -47,6 +49,8 @@ def test_a_request_as_the_program_reads_it() -> None:
         visit.Request(NONCE, (), etc="/etc/../root"),
         visit.Request(NONCE, (), bin="/tmp/a b"),
         visit.Request(NONCE, (), who="run\nhost"),
+        visit.Request(NONCE, (), who="run"),
+        visit.Request(NONCE, (visit.Lock(60),)),
         visit.Request(NONCE, (visit.ConfNames("/etc/a\nT"),)),
         visit.Request(NONCE, (visit.Load("-d"),)),
     ],
@@ -60,6 +64,30 @@ def test_what_the_program_would_call_malformed_is_refused_here(request_: visit.R
 def test_a_write_that_is_not_one_write_of_ours_cannot_be_made(lines: tuple[str, ...]) -> None:
     with pytest.raises(RefusedError):
         visit.Write(lines)
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 601])
+def test_a_lock_that_the_program_would_not_take_cannot_be_made(seconds: int) -> None:
+    with pytest.raises(RefusedError):
+        visit.Lock(seconds)
+
+
+def test_who_has_the_lock_is_read_from_its_section() -> None:
+    body = b"20261123-203144-ab12 alice@laptop 12 48"
+    assert visit.holder(body) == visit.Holder("20261123-203144-ab12", "alice@laptop", 12, 48)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"R1 12 48", b"R1 a@b 12", b"R1 a@b 12 48\n", b"R1 a@b -1 48", b"R1 \x1b[2J 1 2"]
+)
+def test_a_holder_that_is_not_understood_is_none(body: bytes) -> None:
+    assert visit.holder(body) is None
+
+
+@given(st.binary())
+def test_any_bytes_are_a_holder_or_none(body: bytes) -> None:
+    found = visit.holder(body)
+    assert found is None or f"{found.run} {found.who}".encode() in body
 
 
 @given(st.lists(section, max_size=5))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +37,7 @@ SPI 1: c0f6f3da\x20
 UP = SA.format(NAME).encode()
 HALF_UP = b"SA name: <unnamed> (Phase 2)\nsrc: 10.1.2.2 dst: 10.2.1.1\nFlags 0x00000000\n\n"
 LISTED = {"[phase 2]:connections": NAME}
+LOCK = visit.Lock(60)
 LISTS = ("connections", "passive", "held", "held-passive", "held-peers")
 
 
@@ -61,25 +63,24 @@ class Gateway(GatewayDir):
     def daemon(self, **switches: object) -> FakeIsakmpd:
         return FakeIsakmpd(self.run, **switches)
 
-    def request(self, *verbs: visit.Verb, deadline: float = 10.0) -> visit.Request:
-        return visit.Request(NONCE, verbs, str(self.run), str(self.etc), str(self.bin), "R1 alice@laptop", deadline)
+    def request(self, *verbs: visit.Verb, deadline: float = 10.0, who: str = "R1 alice@laptop") -> visit.Request:
+        return visit.Request(NONCE, verbs, str(self.run), str(self.etc), str(self.bin), who, deadline)
 
-    def asked(self, *verbs: visit.Verb, deadline: float = 10.0) -> visit.Answer:
-        done = fed(visit.program() + self.request(*verbs, deadline=deadline).encode())
+    def asked(self, *verbs: visit.Verb, **more: object) -> visit.Answer:
+        done = fed(visit.program() + self.request(*verbs, **more).encode())
         assert (done.returncode, done.stderr) == (0, b"")
         answer = visit.decode(done.stdout, NONCE, verbs)
         assert answer.complete
         assert answer.unparsed == b""
         return answer
 
-    def only(self, *verbs: visit.Verb, deadline: float = 10.0) -> tuple[str, str]:
+    def only(self, *verbs: visit.Verb, **more: object) -> tuple[str, str]:
         """Status and body of the last section."""
-        last = self.asked(*verbs, deadline=deadline).sections[-1]
+        last = self.asked(*verbs, **more).sections[-1]
         return last.status, last.body.decode()
 
 
-def fed(stdin: bytes) -> subprocess.CompletedProcess[bytes]:
-    command = visit.remote_command("none")
+def fed(stdin: bytes, command: str = visit.remote_command("none")) -> subprocess.CompletedProcess[bytes]:
     session = {**os.environ, "SSH_CONNECTION": "192.0.2.7 50022 198.51.100.11 22"}
     return subprocess.run(command, shell=True, input=stdin, capture_output=True, env=session, timeout=30, check=False)
 
@@ -190,8 +191,9 @@ def test_a_second_writer_in_between_is_found_out_and_asked_again(
 def test_what_needs_no_daemon_is_read_although_it_does_not_answer(gateway: Gateway) -> None:
     gateway.tool("ipsecctl", "echo $2")
     with gateway.daemon(report=UP, deaf=True):
-        answer = gateway.asked(visit.Report(), visit.Flows(), visit.Write(("c a",)), visit.Host(), deadline=0.5)
-    assert [s.status for s in answer.sections] == ["no-answer", "ok", "ok", "ok", "ok"]
+        verbs = (LOCK, visit.Report(), visit.Flows(), visit.Write(("c a",)), visit.Host(), visit.Unlock())
+        answer = gateway.asked(*verbs, deadline=0.5)
+    assert [s.status for s in answer.sections] == ["ok", "no-answer", "ok", "ok", "ok", "ok", "ok"]
 
 
 def test_a_second_writer_at_all_times_is_shifted(gateway: Gateway) -> None:
@@ -253,13 +255,13 @@ def test_a_fifo_that_nobody_empties_is_no_answer(gateway: Gateway) -> None:
     with os.fdopen(fd, "wb", buffering=0) as full:
         while full.write(b"x" * 4096):
             pass
-        assert gateway.only(visit.Write(("t quick a",)), deadline=0.3)[0] == "no-answer"
+        assert gateway.only(LOCK, visit.Write(("t quick a",)), deadline=0.3)[0] == "no-answer"
 
 
 def test_a_write_is_logged_before_and_done_in_one(gateway: Gateway) -> None:
     lines = tuple(RENDERED)[:5]
     with gateway.daemon() as daemon:
-        assert gateway.only(visit.Write(lines)) == ("ok", str(sum(len(line) + 1 for line in lines)))
+        assert gateway.only(LOCK, visit.Write(lines)) == ("ok", str(sum(len(line) + 1 for line in lines)))
         wait_for(lambda: daemon.changes, "the daemon changes")
         assert daemon.changes == list(lines)
     assert gateway.logged == [f"-p daemon.notice -t ipsecfleet R1 alice@laptop: {'; '.join(lines)}"]
@@ -268,7 +270,7 @@ def test_a_write_is_logged_before_and_done_in_one(gateway: Gateway) -> None:
 def test_a_log_that_cannot_be_written_does_not_stop_a_change(gateway: Gateway) -> None:
     gateway.tool("logger", "exit 1")
     with gateway.daemon():
-        assert gateway.only(visit.Write(("c a",))) == ("ok", "4")
+        assert gateway.only(LOCK, visit.Write(("c a",))) == ("ok", "4")
 
 
 def raw(gateway: Gateway, *verbs: bytes) -> tuple[visit.Section, ...]:
@@ -288,7 +290,7 @@ def test_the_program_and_the_client_know_the_same_lines(gateway: Gateway) -> Non
 
 def test_every_line_of_the_client_reaches_the_daemon(gateway: Gateway) -> None:
     with gateway.daemon() as daemon:
-        gateway.asked(*(visit.Write((line,)) for line in RENDERED))
+        gateway.asked(LOCK, *(visit.Write((line,)) for line in RENDERED))
         wait_for(lambda: len(daemon.changes) == len(RENDERED), "the daemon changes")
         assert daemon.changes == list(RENDERED)
 
@@ -310,6 +312,7 @@ def test_a_newline_in_a_name_is_a_malformed_request(gateway: Gateway) -> None:
 
 def test_more_than_a_write_holds_is_not_sent(gateway: Gateway) -> None:
     with gateway.daemon() as daemon:
+        gateway.asked(LOCK)
         fits = b"write 3\n" + b"t quick %b\n" * 3
         name = b"n" * 200
         assert raw(gateway, fits % (name, name, name[:86]))[0].status == "invalid"
@@ -320,12 +323,13 @@ def test_more_than_a_write_holds_is_not_sent(gateway: Gateway) -> None:
 def test_after_a_change_that_failed_the_others_are_skipped(gateway: Gateway) -> None:
     gateway.tool("ipsecctl", "exit 3")
     with gateway.daemon() as daemon:
-        answer = gateway.asked(visit.Write(("c a",)), visit.Load("/a.conf"), visit.Write(("c b",)), visit.Report())
-        assert [s.status for s in answer.sections] == ["ok", "failed", "skipped"] + ["ok"] * 6
+        changes = (visit.Write(("c a",)), visit.Load("/a.conf"), visit.Write(("c b",)))
+        answer = gateway.asked(LOCK, *changes, visit.Report(), visit.Unlock())
+        assert [s.status for s in answer.sections] == ["ok", "ok", "failed", "skipped"] + ["ok"] * 7
         assert daemon.changes == ["c a"]
 
 
-# --- the lock
+# --- the visit lock
 
 
 def test_a_lock_that_is_held_is_busy_and_says_who(gateway: Gateway) -> None:
@@ -351,7 +355,7 @@ def test_a_lock_whose_holder_is_gone_is_free(gateway: Gateway) -> None:
             killed.kill()
         assert (gateway.run / "ipsecfleet/visit").read_text() == f"{killed.pid}\n"
         daemon.deaf = False
-        assert gateway.only(visit.Write(("c a",)))[0] == "ok"
+        assert gateway.only(LOCK, visit.Write(("c a",)))[0] == "ok"
 
 
 def test_a_directory_that_others_may_write_to_is_not_used(gateway: Gateway) -> None:
@@ -377,6 +381,167 @@ def test_a_visit_that_is_ended_puts_everything_back(gateway: Gateway, sign: sign
         assert stderr == b"ipsecfleet: ended by a signal\n"
         assert not visit.decode(stdout, NONCE).complete
     assert gateway.result.read_text() == "old"
+
+
+# --- the run lock
+
+OTHER = "R2 bob@desk"
+CHANGE = visit.Write(("c a",))
+
+
+def moment() -> float:
+    """The clock of the program: times(3)."""
+    return os.times().elapsed
+
+
+def lock_of(gateway: Gateway, who: str = OTHER, *, held: float = 5.0, left: float = 55.0) -> None:
+    """Somebody's run lock, as the program writes it."""
+    (gateway.run / "ipsecfleet").mkdir(0o700, exist_ok=True)
+    now = moment()
+    (gateway.run / "ipsecfleet/run").write_text(f"{who} {now - held:.2f} {now + left:.2f}\n")
+
+
+def locked_by(gateway: Gateway) -> list[str]:
+    """Run, operator, since when and until when."""
+    return (gateway.run / "ipsecfleet/run").read_text().split()
+
+
+def test_a_lock_outlives_its_visit_and_is_given_back(gateway: Gateway) -> None:
+    with gateway.daemon() as daemon:
+        assert gateway.only(visit.Lock(60)) == ("ok", "")
+        run, who, since, until = locked_by(gateway)
+        assert (run, who) == ("R1", "alice@laptop")
+        assert float(until) - float(since) == pytest.approx(60)
+        assert moment() - float(since) < 5
+        assert (gateway.run / "ipsecfleet/run").stat().st_mode & 0o7777 == 0o600
+        assert gateway.only(CHANGE) == ("ok", "4")
+        assert gateway.only(visit.Unlock()) == ("ok", "")
+        assert [f.name for f in (gateway.run / "ipsecfleet").iterdir()] == ["visit"]
+        assert gateway.only(CHANGE) == ("lost", "the run lock is not ours: nobody has it")
+        assert daemon.changes == ["c a"]
+
+
+def test_a_change_without_the_lock_is_neither_made_nor_logged(gateway: Gateway) -> None:
+    gateway.tool("ipsecctl", f"echo $* >> {gateway.log}")
+    with gateway.daemon() as daemon:
+        for verb in (CHANGE, visit.Load("/a.conf"), visit.Unload("/a.conf")):
+            assert gateway.only(verb)[0] == "lost"
+        assert daemon.lines == []
+    assert gateway.logged == []
+
+
+def test_a_lock_that_another_run_has_is_held_and_nothing_is_changed(gateway: Gateway) -> None:
+    lock_of(gateway)
+    with gateway.daemon(report=UP) as daemon:
+        answer = gateway.asked(LOCK, CHANGE, visit.Report(), visit.Unlock())
+        found = sections(answer)
+        assert {name: found[name][0] for name in ("lock", "write", "report", "unlock")} == {
+            "lock": "held", "write": "skipped", "report": "ok", "unlock": "ok"
+        }  # fmt: skip
+        assert visit.holder(answer.last("lock").body) in [visit.Holder("R2", "bob@desk", s, 60 - s) for s in (5, 6, 7)]
+        assert daemon.changes == []
+    assert locked_by(gateway)[:2] == OTHER.split()
+    assert gateway.logged == []
+
+
+def test_the_same_run_renews_its_lock(gateway: Gateway) -> None:
+    lock_of(gateway, "R1 alice@laptop", held=20, left=5)
+    before = locked_by(gateway)
+    with gateway.daemon():
+        assert [s.status for s in gateway.asked(LOCK, CHANGE).sections] == ["ok", "ok"]
+    after = locked_by(gateway)
+    assert after[:3] == before[:3]
+    assert float(after[3]) > moment() + 50
+
+
+@pytest.mark.parametrize("left", [-0.01, -3600.0, 700.0])
+def test_a_lock_that_expired_or_is_for_longer_than_any_binds_nobody(gateway: Gateway, left: float) -> None:
+    lock_of(gateway, left=left)
+    with gateway.daemon():
+        assert [(s.status, s.body) for s in gateway.asked(LOCK, CHANGE).sections] == [("ok", b""), ("ok", b"4")]
+    assert locked_by(gateway)[0] == "R1"
+
+
+@pytest.mark.parametrize("text", ["", "R2 bob@desk", "R2 bob@desk 1.00 x\n", "R2 $(reboot) 1.00 2.00\n", "\0" * 5000])
+def test_a_lock_that_the_program_did_not_write_binds_nobody(gateway: Gateway, text: str) -> None:
+    lock_of(gateway)
+    (gateway.run / "ipsecfleet/run").write_text(text)
+    assert gateway.only(LOCK) == ("ok", "")
+
+
+def test_our_own_lock_that_expired_is_lost(gateway: Gateway) -> None:
+    """As after an operator's machine that slept: nothing is sent on the strength of what was so before."""
+    lock_of(gateway, "R1 alice@laptop", left=-0.01)
+    with gateway.daemon() as daemon:
+        answer = gateway.asked(CHANGE, CHANGE, visit.Report())
+        assert [s.status for s in answer.sections][:3] == ["lost", "skipped", "ok"]
+        assert daemon.changes == []
+
+
+def test_a_lock_is_taken_over_on_demand_and_the_one_before_has_lost_it(gateway: Gateway) -> None:
+    lock_of(gateway)
+    with gateway.daemon() as daemon:
+        assert gateway.only(visit.Lock(60, take=True)) == ("ok", "took R2 bob@desk")
+        assert gateway.only(visit.Lock(60, take=True)) == ("ok", "")
+        assert gateway.only(CHANGE, who=OTHER) == ("lost", "the run lock is not ours: R1 alice@laptop has it")
+        assert gateway.only(LOCK, who=OTHER)[0] == "held"
+        assert daemon.changes == []
+
+
+@pytest.mark.parametrize("theirs", ["R2 bob@desk", "R bob@desk", "R11 alice@laptop"])
+def test_the_lock_of_another_is_not_given_back(gateway: Gateway, theirs: str) -> None:
+    lock_of(gateway, theirs)
+    assert gateway.only(visit.Unlock()) == ("ok", "")
+    assert locked_by(gateway)[:2] == theirs.split()
+    with gateway.daemon():
+        assert gateway.only(CHANGE)[0] == "lost"
+
+
+def test_of_runs_that_race_exactly_one_gets_the_lock_and_changes(gateway: Gateway) -> None:
+    runs = [f"R{n} ops@desk" for n in range(6)]
+    with gateway.daemon() as daemon, ThreadPoolExecutor(len(runs)) as pool:
+        answers = list(pool.map(lambda who: gateway.asked(LOCK, CHANGE, who=who), runs))
+        assert sorted(s.status for a in answers for s in a.sections) == ["held"] * 5 + ["ok"] * 2 + ["skipped"] * 5
+        wait_for(lambda: daemon.changes, "the daemon changes")
+        assert daemon.changes == ["c a"]
+    winner = next(who for who, answer in zip(runs, answers, strict=True) if answer.last("lock").ok)
+    assert locked_by(gateway)[:2] == winner.split()
+
+
+def test_a_visit_that_is_stopped_in_a_change_keeps_others_out_although_its_lock_expires(gateway: Gateway) -> None:
+    pid = gateway.root / "stopped"
+    gateway.tool("logger", f"kill -STOP $PPID; echo $PPID > {pid}.new; mv {pid}.new {pid}")
+    with gateway.daemon() as daemon, ThreadPoolExecutor() as pool:
+        stopped = pool.submit(gateway.asked, LOCK, CHANGE)
+        wait_for(pid.exists, "the visit is stopped")
+        lock_of(gateway, "R1 alice@laptop", left=-0.01)
+        assert gateway.only(LOCK, who=OTHER, deadline=0.3)[0] == "busy"
+        os.kill(int(pid.read_text()), signal.SIGCONT)
+        assert [s.status for s in stopped.result().sections] == ["ok", "ok"]
+        assert gateway.only(LOCK, who=OTHER) == ("ok", "")
+        assert gateway.only(CHANGE)[0] == "lost"
+        assert daemon.changes == ["c a"]
+
+
+def test_a_lock_that_cannot_be_written_stops_the_changes_and_leaves_what_was(gateway: Gateway) -> None:
+    lock_of(gateway, "R1 alice@laptop", left=5)
+    before = locked_by(gateway)
+    full = f"ulimit -f 0; trap '' XFSZ; {visit.remote_command('none')}"
+    with gateway.daemon(report=UP) as daemon:
+        done = fed(visit.program() + gateway.request(LOCK, CHANGE, visit.Report()).encode(), full)
+        answer = visit.decode(done.stdout, NONCE)
+        assert [s.status for s in answer.sections][:3] == ["failed", "skipped", "ok"]
+        assert daemon.changes == []
+    assert locked_by(gateway) == before
+    assert sorted(f.name for f in (gateway.run / "ipsecfleet").iterdir()) == ["run", "visit"]
+
+
+def test_a_lock_without_a_name_for_its_holder_is_malformed(gateway: Gateway) -> None:
+    request = gateway.request(visit.Unlock()).encode().replace(b"R1 alice@laptop", b"").replace(b"unlock", b"lock 60")
+    found = visit.decode(fed(visit.program() + request).stdout, NONCE).sections
+    assert [(s.name, s.status, s.body) for s in found] == [
+        ("request", "invalid", b"malformed request: a lock does not say who")
+    ]
 
 
 # --- the daemon's state
@@ -553,6 +718,7 @@ def test_what_ipsecctl_prints_comes_as_it_is(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("verb", [visit.Flows(), visit.Sad(), visit.ConfNames("/x"), visit.Load("/x")])
 def test_ipsecctl_absent_failing_or_hanging(gateway: Gateway, verb: visit.Verb) -> None:
+    gateway.asked(LOCK)
     assert gateway.only(verb) == ("missing", "there is no ipsecctl")
     gateway.tool("ipsecctl", f"echo '/x: 3: syntax error near \"{PSK}' >&2; exit 1")
     assert gateway.only(verb) == ("failed", 'exit 1: /x: 3: syntax error near "***"')
@@ -614,8 +780,8 @@ def test_of_a_conf_file_only_its_names_leave(gateway: Gateway) -> None:
 
 def test_load_and_unload_are_logged_and_run(gateway: Gateway) -> None:
     gateway.tool("ipsecctl", f"echo ipsecctl $* >> {gateway.root}/log; echo {PSK}")
-    answer = gateway.asked(visit.Load("/a.conf"), visit.Unload("/a.conf"))
-    assert sections(answer) == {"load": ("ok", "done"), "unload": ("ok", "done")}
+    answer = gateway.asked(LOCK, visit.Load("/a.conf"), visit.Unload("/a.conf"))
+    assert sections(answer) == {"lock": ("ok", ""), "load": ("ok", "done"), "unload": ("ok", "done")}
     said = "-p daemon.notice -t ipsecfleet R1 alice@laptop: "
     assert gateway.logged == [
         f"{said}ipsecctl -f /a.conf", "ipsecctl -f /a.conf", f"{said}ipsecctl -d -f /a.conf", "ipsecctl -d -f /a.conf"
@@ -640,7 +806,7 @@ def test_a_flow_that_is_gone_already_is_no_failure_to_unload(
     gateway: Gateway, verb: visit.Verb, words: str, status: str
 ) -> None:
     gateway.tool("ipsecctl", f"cat >&2 <<'E'\n{words}E\nexit 1")
-    assert gateway.only(verb)[0] == status
+    assert gateway.only(LOCK, verb)[0] == status
 
 
 def test_carp_is_empty_failed_or_missing(gateway: Gateway) -> None:
@@ -695,7 +861,8 @@ def test_host_tells_of_the_gateway(gateway: Gateway) -> None:
     "line",
     [
         "S", "t quick a", "hosts", "host ", "conf", "conf a.conf", "conf /a b", "conf /../a", "conf /a/..", "write",
-        "write 0", "write 2\nc a", "write 100", "load", "load -d", "exchanges!", "x" * 5000, "",
+        "write 0", "write 2\nc a", "write 100", "load", "load -d", "exchanges!", "x" * 5000, "", "lock", "lock 0",
+        "lock 601", "lock 9 steal", "lock -1", "unlock all",
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_invalid_and_nothing_is_done(gateway: Gateway, line: str) -> None:
@@ -706,7 +873,18 @@ def test_what_is_not_understood_is_invalid_and_nothing_is_done(gateway: Gateway,
 
 
 @pytest.mark.parametrize(
-    "head", ["run var", "run /a/../b", "bin /a b", "etc /\x80", "who a\tb", "who -x y", "deadline soon", "colour red"]
+    "head",
+    [
+        "run var",
+        "run /a/../b",
+        "bin /a b",
+        "etc /\x80",
+        "who a\tb",
+        "who -x y",
+        "who R1",
+        "deadline soon",
+        "colour red",
+    ],
 )
 def test_a_head_that_is_not_understood_is_invalid(gateway: Gateway, head: str) -> None:
     request = gateway.request(visit.Host()).encode()

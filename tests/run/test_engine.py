@@ -2,7 +2,7 @@
 
 import pytest
 from fleets import BACK, HELD, N1, PEER, carp, customers, name, pair, star
-from simworld import SimFleet
+from simworld import RunLock, SimFleet
 
 from ipsecfleet.errors import Exit, GatewayError, UnreachableError
 from ipsecfleet.model.document import Document
@@ -60,6 +60,38 @@ def test_a_write_that_was_not_taken(status: str) -> None:
     assert error.hint
     assert sim.sent == {}
     assert sim.state("oslo") == "up"
+
+
+def test_a_gateway_that_another_run_has_locked_is_refused() -> None:
+    sim = pair()
+    sim.run_locks["hub"] = RunLock("20261123-203144-cd34", "bob@desk", sim.world.now - 5, sim.world.now + 60)
+    document = sim.down(tunnels=["oslo"])
+    assert (document.exit_code, document.result) == (Exit.REFUSED, "refused")
+    assert states(document)[0] == ("hub", "hold", "refused")
+    error = document.errors[-1]
+    assert error.message.startswith("hub could not be locked: held: 20261123-203144-cd34 bob@desk 5 ")
+    assert error.hint == "another run changes things there: let it end, then run this again"
+    assert sim.sent == {}
+
+
+@pytest.mark.parametrize("status", ["failed", "busy"])
+def test_a_lock_that_cannot_be_had_is_a_failure(status: str) -> None:
+    sim = pair()
+    sim.parts["hub", "lock"] = (status, b"the reason")
+    document = sim.down(tunnels=["oslo"])
+    assert (document.exit_code, document.errors[-1].message) == (
+        Exit.FAILED,
+        f"hub could not be locked: {status}: the reason",
+    )
+    assert document.errors[-1].hint
+    assert sim.sent == {}
+
+
+def test_no_lock_is_left_where_steps_were_made() -> None:
+    sim = pair()
+    assert sim.down(tunnels=["oslo"]).exit_code is Exit.OK
+    assert set(sim.sent) == {"hub", "branch"}
+    assert sim.run_locks == {}
 
 
 def test_other_tunnels_go_on() -> None:

@@ -4,6 +4,7 @@ The whole path from the engine down to the daemon runs without a process, a sock
 visit program and real SSH are held to the same scenarios by the tests marked `lab` and `openssh`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
@@ -33,6 +34,19 @@ LISTS = {
     "held-peers": "[ipsecfleet]:Held-Peers",
 }
 ROOMY = Limits(Limit(100, percent=True), Limit(100, percent=True))
+
+
+CHANGES = ("lock", "write", "load", "unload")
+
+
+@dataclass(frozen=True)
+class RunLock:
+    """Who has a gateway's run lock, since when and until when by the world's clock."""
+
+    run: str
+    who: str
+    since: float
+    until: float
 
 
 class SimClock:
@@ -71,6 +85,7 @@ class SimFleet:
     parts: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
     before_visit: Callable[[str, bool], None] = lambda _name, _changing: None
     sent: dict[str, list[str]] = field(default_factory=dict)
+    run_locks: dict[str, RunLock] = field(default_factory=dict)
     lock: RLock = field(default_factory=RLock)
 
     def gateway(self, name: str, *addresses: str, **more: object) -> Daemon:
@@ -203,23 +218,70 @@ class SimFleet:
                 raise error
         with self.lock:
             nonce = request[0].split()[2]
-            body = self._sections(name, nonce, request[request.index("") + 1 :])
+            who = next(line.removeprefix("who ") for line in request if line.startswith("who "))
+            body = self._sections(name, nonce, who, request[request.index("") + 1 :])
         pair = self.ssh.get(name, "198.51.100.200 40000 192.0.2.1 22")
         out = f"ipsecfleet {pair}\nipsecfleet 1 {nonce}\n".encode() + body
         return Outcome(out, b"", 0, 0.05)
 
-    def _sections(self, name: str, nonce: str, verbs: list[str]) -> bytes:
+    def _sections(self, name: str, nonce: str, who: str, verbs: list[str]) -> bytes:
         parts: list[tuple[str, str, bytes]] = []
-        lines = iter(verbs)
+        halted = False
+        lines = iter(verbs[:-1])
         for verb in lines:
             word, _, rest = verb.partition(" ")
-            if word == "write":
-                parts.append(self._write(name, [next(lines) for _ in range(int(rest))]))
-            elif word != "end":
-                parts += self._verb(name, word, rest)
-        parts = [(n, *self.parts.get((name, n), (s, b))) for n, s, b in parts]
+            commands = [next(lines) for _ in range(int(rest))] if word == "write" else []
+            if word in CHANGES and halted:
+                done = [(word, "skipped", b"another part of this visit did not go well")]
+            elif word in CHANGES or word == "unlock":
+                done = [self._change(name, who, word, rest, commands)]
+            else:
+                done = self._verb(name, word, rest)
+            done = [(n, *self.parts.get((name, n), (s, b))) for n, s, b in done]
+            halted |= word in CHANGES and done[0][1] != "ok"
+            parts += done
         framed = b"".join(f"{nonce} {n} {s} {len(b)}\n".encode() + b + b"\n" for n, s, b in parts)
         return framed + f"{nonce} done {len(parts)}\n".encode()
+
+    def held_by(self, name: str) -> RunLock | None:
+        """Who has the gateway's run lock now."""
+        lock = self.run_locks.get(name)
+        return lock if lock is not None and lock.until > self.world.now else None
+
+    def _change(self, name: str, who: str, word: str, rest: str, commands: list[str]) -> tuple[str, str, bytes]:
+        match word:
+            case "lock":
+                return self._lock(name, who, rest)
+            case "unlock":
+                return self._unlock(name, who)
+            case _ if not self._is_ours(name, who):
+                return (word, "lost", b"the run lock is not ours")
+            case "write":
+                return self._write(name, commands)
+        status, text = self.ipsecctl(name, *(["-d"] if word == "unload" else []), "-f", rest)
+        self.sent.setdefault(name, []).append(verb_line(word, rest))
+        self.settle(0.02)
+        return (word, "failed" if status else "ok", text.encode())
+
+    def _lock(self, name: str, who: str, rest: str) -> tuple[str, str, bytes]:
+        run, by = who.split()
+        seconds, *take = rest.split()
+        now, held = self.world.now, self.held_by(name)
+        ours = held is not None and held.run == run
+        if held and not ours and not take:
+            left = math.ceil(held.until - now)
+            return ("lock", "held", f"{held.run} {held.who} {now - held.since:.0f} {left}".encode())
+        self.run_locks[name] = RunLock(run, by, held.since if held and ours else now, now + int(seconds))
+        return ("lock", "ok", f"took {held.run} {held.who}".encode() if held and not ours else b"")
+
+    def _unlock(self, name: str, who: str) -> tuple[str, str, bytes]:
+        if self._is_ours(name, who):
+            del self.run_locks[name]
+        return ("unlock", "ok", b"")
+
+    def _is_ours(self, name: str, who: str) -> bool:
+        held = self.held_by(name)
+        return held is not None and who.startswith(f"{held.run} ")
 
     def _write(self, name: str, commands: list[str]) -> tuple[str, str, bytes]:
         data = "".join(f"{line}\n" for line in commands).encode()
@@ -258,11 +320,6 @@ class SimFleet:
             case "conf":
                 status, text = self.ipsecctl(name, "-d", "-n", "-v", "-f", rest)
                 return [("conf", "failed" if status else "ok", text.encode())]
-            case "load" | "unload":
-                status, text = self.ipsecctl(name, *(["-d"] if word == "unload" else []), "-f", rest)
-                self.sent.setdefault(name, []).append(verb_line(word, rest))
-                self.settle(0.02)
-                return [(word, "failed" if status else "ok", text.encode())]
         raise AssertionError(word)
 
     def _ask(self, name: str, command: str) -> bytes:

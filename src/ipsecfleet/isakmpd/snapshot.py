@@ -33,6 +33,8 @@ ADVICE = {
     "no-answer": "the daemon is busy or hangs: look at it, then run this again",
     "shifted": "let whoever asks the daemon all the time pause, then run this again",
     "busy": "another ipsecfleet is at work there; run this again",
+    "held": "another run changes things there: let it end, then run this again",
+    "lost": "our run lock expired before all was done there: look what is, then run this again",
     "too-big": "look at the gateway: no daemon of this fleet has so much to say",
 }
 """What to do about a section that did not end well, by its status word."""

@@ -10,13 +10,15 @@
 #     ipsecfleet 1 NONCE           ipsecfleet 1 NONCE
 #     run /var/run                 NONCE flows failed 31
 #     etc /etc                     exit 1: ipsecctl: No such file
-#     bin                          NONCE write ok 2
-#     who RUN USER@HOST            53
-#     deadline 20                  NONCE done 2
-#     (empty line)
-#     flows
-#     write 1
+#     bin                          NONCE lock ok 0
+#     who RUN USER@HOST            (empty line)
+#     deadline 20                  NONCE write ok 2
+#     (empty line)                 45
+#     flows                        NONCE unlock ok 0
+#     lock 60                      (empty line)
+#     write 1                      NONCE done 4
 #     t quick from-172.16.1.0/24-to-192.168.1.0/24
+#     unlock
 #     end
 #
 # What isakmpd(8) demands of those who talk to it:
@@ -37,6 +39,13 @@
 #
 # One flock(2) keeps visits apart. The kernel drops it with its holder, whatever
 # ends that, so it is never stale; the file says who holds it.
+#
+# The run lock keeps runs apart that change something. It outlives the visit that
+# took it, up to an expiry by the monotonic clock, which no change of the date
+# moves; /var/run is emptied at boot, when that clock begins anew. It is the file
+# `run`: RUN USER@HOST, since when, until when. It is read, written and relied on
+# under the flock alone. So a visit that was stopped in the middle of a change
+# keeps everybody out, and one that went on too late finds that it lost the lock.
 
 use v5.36;    # with strict, warnings and signatures
 use Fcntl  qw(:DEFAULT :flock S_IMODE);
@@ -47,11 +56,14 @@ my $VERSION     = 1;
 my $PIPE_BUF    = 512;
 my $MOST_OUTPUT = 64 << 20;      # bytes of one answer or one command
 my $LINE_CUT    = 199;           # bytes after which isakmpd cuts the lines of its log and state report
+my $LONGEST     = 600;           # seconds that a run lock may be held
 my $RESTRICTED  = $0 ne '-';     # installed, not fed
 my $TICKS       = sysconf(_SC_CLK_TCK);
 
 my $NAME  = qr{[A-Za-z0-9._:/=%+\@-]{1,200}};
 my $ADDR  = qr{[0-9A-Fa-f.:]{2,45}(?:%[A-Za-z0-9]{1,15})?};
+my $RUN   = qr{[A-Za-z0-9_][A-Za-z0-9_.\@-]{0,99}};
+my $BY    = qr{[A-Za-z0-9_.\@-]{1,200}};
 my $HEX   = qr{[0-9a-f]{1,32}};
 my $CLONE = qr{\[ipsecfleet-rekey-[0-9a-f]{8}\]};
 my $BUILT = qr{Phase|ISAKMP-peer|Configuration|Local-ID|Remote-ID|NAT-ID|PF-Tag|Flags|Interface};
@@ -78,7 +90,7 @@ my @ASKED   = (    # the sections of a report, and what the daemon is asked for 
 );
 
 my %place = (run => '/var/run', etc => '/etc', bin => '');
-my ($nonce, $who, $sections) = ('', 'unknown', 0);
+my ($nonce, $who, $sections) = ('', '', 0);
 my ($end, $patience, $home, $result, $last_report);
 
 my %DO = (
@@ -90,6 +102,8 @@ my %DO = (
     sad          => sub ($) { section(sad => sub { keyless(ipsecctl(qw(-v -s sa))) }) },
     files        => sub ($) { section(files => \&files) },
     conf         => sub ($verb) { section(conf => sub { conf($verb->{file}) }) },
+    lock         => sub ($verb) { section(lock => sub { lock_run($verb->{seconds}, $verb->{take}) }) },
+    unlock       => sub ($) { section(unlock => \&unlock_run) },
     write        => sub ($verb) { section(write => sub { send_lines($verb->{lines}->@*) }) },
     load         => sub ($verb) { section(load => sub { load('-f', $verb->{file}) }) },
     unload       => sub ($verb) { section(unload => sub { load('-d', '-f', $verb->{file}) }) },
@@ -117,7 +131,7 @@ sub request () {
         $given{$key} = $value // '';
     }
     my ($limit) = $given{deadline} =~ /^(\d{1,4}(?:\.\d{1,3})?)\z/ or malformed('the deadline is not in seconds');
-    ($who) = $given{who} =~ /^(\w[\w.\@-]{0,99}(?: [\w.\@-]{1,200})?)\z/a or malformed('who is not two words')
+    ($who) = $given{who} =~ /^($RUN $BY)\z/ or malformed('who is not two words')
       if length $given{who};
     settle($_, $given{$_}) for grep { length($given{$_} // '') } keys %place;
     ($home, $result) = ("$place{run}/ipsecfleet", "$place{run}/isakmpd.result");
@@ -149,12 +163,19 @@ sub verbs () {
 }
 
 sub verb ($line) {
-    return { name => $1 } if $line =~ /^(host|report|exchanges\??|flows|sad|files)\z/;
+    return { name => $1 } if $line =~ /^(host|report|exchanges\??|flows|sad|files|unlock)\z/;
     return { name => $1, file => conf_file($2), changes => $1 ne 'conf' } if $line =~ /^(conf|load|unload) (.+)\z/;
+    return lock_verb($1, $2) if $line =~ /^lock ([1-9]\d{0,2})( take)?\z/;
     my ($n)   = $line =~ /^write ([1-9]\d?)\z/ or malformed('a verb is unknown');
     my @lines = map { fifo_line(line() // malformed('a write is cut off')) } 1 .. $n;
     my $bytes = length join "\n", @lines, '';
     return { name => 'write', lines => \@lines, changes => 1, bad => $bytes > $PIPE_BUF || !!grep { !length } @lines };
+}
+
+sub lock_verb ($seconds, $take) {
+    malformed("a lock is for $LONGEST s at most") if $seconds > $LONGEST;
+    malformed('a lock does not say who')          if $who eq '';
+    return { name => 'lock', seconds => $seconds, take => $take, changes => 1 };
 }
 
 sub conf_file ($text) {
@@ -186,7 +207,7 @@ sub visit (@verbs) {
             answer($verb->{name}, 'invalid', 'not lines of ours, or too many; nothing was sent');
         }
         elsif ($verb->{changes} && $halted) {
-            answer($verb->{name}, 'skipped', 'another change of this visit did not go well');
+            answer($verb->{name}, 'skipped', 'another part of this visit did not go well');
         }
         else {
             my $ok = $DO{ $verb->{name} }->($verb);
@@ -348,10 +369,9 @@ sub failed ($done) { fail(failed => "exit $done->{exit}: " . harmless($done->{er
 # --- talking to the daemon ---------------------------------------------------------
 
 sub locked ($code) {
-    mkdir $home, 0700;
+    mkdir $home, 0700 or $! == EEXIST or fail($! == ENOENT ? 'missing' : 'failed', "$home: $!");
     my ($mode, $uid) = (lstat $home)[2, 4];
-    fail(missing => "$home: $!") unless defined $mode;
-    fail(failed => "$home is not a directory of ours alone") unless -d _ && $uid == $> && !($mode & 022);
+    fail(failed => "$home is not a directory of ours alone") unless defined $mode && -d _ && $uid == $> && !($mode & 022);
     sysopen my $lock, "$home/visit", O_RDWR | O_CREAT | O_NOFOLLOW, 0600 or fail(failed => "$home/visit: $!");
     poll(within(10, $patience), sub { flock $lock, LOCK_EX | LOCK_NB }) or fail(busy => holder($lock));
     truncate $lock, 0;
@@ -362,6 +382,49 @@ sub locked ($code) {
 sub holder ($lock) {
     my ($pid) = (readline($lock) // '') =~ /^(\d+)/;
     return sprintf 'pid %s holds the visit lock since %d s', $pid // '?', time - (stat $lock)[9];
+}
+
+# Who has the run lock: nobody, if it has expired or says what we never write.
+sub run_lock () {
+    my ($run, $by, $since, $until) = slurp("$home/run") =~ /^($RUN) ($BY) (\d+\.\d\d) (\d+\.\d\d)\n\z/ or return;
+    my $left = $until - now();
+    return if $left <= 0 || $left > $LONGEST + 1;
+    return { run => $run, by => $by, since => $since, left => $left };
+}
+
+sub is_ours ($lock) { return $lock && $who =~ /^\Q$lock->{run}\E / }
+
+sub lock_run ($seconds, $take) {
+    return locked(sub {
+        my $lock = run_lock();
+        my $ours = is_ours($lock);
+        fail(held => told($lock)) if $lock && !$ours && !$take;
+        my $now = now();
+        put_in_place('run', sprintf "%s %.2f %.2f\n", $who, $ours ? $lock->{since} : $now, $now + $seconds);
+        return $lock && !$ours ? "took $lock->{run} $lock->{by}" : '';
+    });
+}
+
+sub told ($lock) {
+    return sprintf '%s %s %d %d', @$lock{qw(run by)}, now() - $lock->{since}, ceil($lock->{left});
+}
+
+sub unlock_run () {
+    return locked(sub {
+        unlink "$home/run" if is_ours(run_lock());
+        return '';
+    });
+}
+
+# A file of ours, there with all its bytes or as it was before.
+sub put_in_place ($name, $bytes) {
+    my $new = "$home/$name.new";
+    sysopen my $out, $new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600 or fail(failed => "$new: $!");
+    my $n = syswrite $out, $bytes;
+    return if defined $n && $n == length $bytes && close $out && rename $new, "$home/$name";
+    my $why = defined $n && $n < length $bytes ? 'it is cut off; is the file system full?' : $!;
+    unlink $new;
+    fail(failed => "$home/$name: $why");
 }
 
 sub fifo () {
@@ -592,9 +655,12 @@ sub file ($path) {
     return sprintf "%04o %d %d %d %s\n", S_IMODE($is[2]), @is[4, 5, 7], $path;
 }
 
-# A change is told to the gateway's own log before it is made; that the log cannot be written does not stop it.
+# A change needs the run lock. It is told to the gateway's own log before; that this cannot be written does not stop it.
 sub change ($text, $make, @args) {
     return locked(sub {
+        my $lock = run_lock();
+        my $has  = $lock ? "$lock->{run} $lock->{by}" : 'nobody';
+        fail(lost => "the run lock is not ours: $has has it") unless is_ours($lock);
         eval { command(3, 'logger', qw(-p daemon.notice -t ipsecfleet), "$who: $text") };
         fate($@) if $@;
         in_time();

@@ -29,6 +29,9 @@ from ipsecfleet.model.snapshot import Unknown
 
 PROTOCOL = "ipsecfleet 1"
 
+LONGEST_LOCK_S = 600
+"""As long as the run lock may be held without being renewed."""
+
 _REMOTE = "/bin/sh -c 'echo \"ipsecfleet $SSH_CONNECTION\"; exec {}'"
 _PROGRAMS = {
     "doas": "doas -n /usr/bin/perl -T -",
@@ -39,7 +42,8 @@ _PROGRAMS = {
 _path = re.compile(r"(?!.*/\.\.(?:/|\Z))/[A-Za-z0-9._/-]{0,250}")
 _handshake = re.compile(rb"\nipsecfleet\b([^\n]*)\n")
 _nonce = re.compile(r"[0-9A-Fa-f]{16,32}")
-_who = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99}(?: [A-Za-z0-9._@-]{1,200})?")
+_who = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99} [A-Za-z0-9._@-]{1,200}")
+_holder = re.compile(rb"(%b) (\d{1,9}) (\d{1,9})" % _who.pattern.encode())
 
 
 def remote_command(privilege: str) -> str:
@@ -122,6 +126,33 @@ class ConfNames:
 
 
 @dataclass(frozen=True, slots=True)
+class Lock:
+    """The run lock, for so many seconds: `lock`. Every change needs it; `take` takes it from whoever has it.
+
+    Ours is renewed. When another run has it the status is `held`, the body is for `holder`, and no change is made.
+    """
+
+    seconds: int
+    take: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.seconds <= LONGEST_LOCK_S:
+            text = f"a run lock cannot be held for {self.seconds} s: 1 to {LONGEST_LOCK_S}"
+            raise RefusedError(text, kind="bad-request", obj="lock")
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"lock {self.seconds}{' take' if self.take else ''}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    """Gives the run lock back, if it is ours: `unlock`."""
+
+    def lines(self) -> tuple[str, ...]:
+        return ("unlock",)
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """One write to the FIFO: `write`. Lines that are not ours, or more than one write takes, cannot be constructed."""
 
@@ -156,7 +187,7 @@ class Unload:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """All that one visit is asked. `deadline` is in seconds; `who` is a run and an operator, for the gateway's log."""
+    """All that one visit is asked. `deadline` is in seconds; `who` is a run and an operator, for lock and log there."""
 
     nonce: str
     verbs: Sequence[Verb]
@@ -169,7 +200,7 @@ class Request:
     def encode(self) -> bytes:
         """The request as the program reads it; what it would call malformed is refused here already."""
         _check(_nonce, self.nonce, "nonce")
-        if self.who:
+        if self.who or any(isinstance(verb, Lock) for verb in self.verbs):
             _check(_who, self.who, "run and operator")
         head = (
             f"{PROTOCOL} {self.nonce}",
@@ -224,6 +255,25 @@ def decode(stdout: bytes, nonce: str, verbs: Iterable[Verb] = ()) -> Answer:
     complete = done is not None and int(done[1]) == len(sections)
     unparsed = noise + (rest[done.end() :] if done is not None and complete else rest)
     return Answer(sections, complete, handshake, unparsed, _conf(sections, verbs))
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has the run lock of a gateway, for how long already, and until when, in seconds by that gateway's clock."""
+
+    run: str
+    who: str
+    held_s: int
+    left_s: int
+
+
+def holder(body: bytes) -> Holder | None:
+    """Who is meant by the body of a `lock` whose status is `held`; `None` if it is not understood. Total."""
+    found = _holder.fullmatch(body)
+    if found is None:
+        return None
+    run, who = found[1].decode("ascii").split(" ")
+    return Holder(run, who, int(found[2]), int(found[3]))
 
 
 def _preamble(stdout: bytes, banner: bytes) -> tuple[str | None, bytes, bytes]:

@@ -12,7 +12,7 @@ from itertools import zip_longest
 from ipsecfleet.errors import GatewayError, IpsecfleetError, RefusedError
 from ipsecfleet.isakmpd.snapshot import ADVICE, AGAIN, snapshot_of
 from ipsecfleet.isakmpd.steps import batches, command_of, lines_of
-from ipsecfleet.isakmpd.visit import Answer, Section
+from ipsecfleet.isakmpd.visit import Answer, Lock, Section, Unlock
 from ipsecfleet.model.document import StepRow
 from ipsecfleet.model.plan import Plan, Step, Wave
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
@@ -24,6 +24,9 @@ from ipsecfleet.run.probe import STARE, Prober
 
 POLL_S = 1.0
 """How often a bring-up is looked at."""
+
+LOCK_S = 60
+"""For how long a gateway is locked for its steps: longer than the visit lasts that makes them."""
 
 Say = Callable[[str], None]
 
@@ -95,7 +98,11 @@ class Engine:
         for step in steps:
             for why in filter(None, (need.unmet(before) for need in step.needs)):
                 raise RefusedError(why, kind="stale-plan", obj=name, hint="nothing was sent there; run it again")
-        answer = self.prober.visit(gateway, (*(b.verb for b in batches(steps)), *STARE))
+        writes = (b.verb for b in batches(steps))
+        answer = self.prober.visit(gateway, (Lock(LOCK_S), *writes, *STARE, Unlock()))
+        lock = answer.last("lock")
+        if lock is None or not lock.ok:
+            raise _not_locked(name, lock)
         return answer, snapshot_of(name, answer)
 
     def _settle(self, steps: Sequence[Step], result: tuple[Answer, GatewaySnapshot]) -> None:
@@ -193,6 +200,12 @@ def _said(section: Section | None) -> str:
 
 def _hint(section: Section | None) -> str:
     return ADVICE.get(section.status, AGAIN) if section is not None else "look at the gateway, then run this again"
+
+
+def _not_locked(name: str, section: Section | None) -> IpsecfleetError:
+    """Why nothing was sent: another run has the lock, or it could not be written."""
+    fault = RefusedError if section is not None and section.status == "held" else GatewayError
+    return fault(f"{name} could not be locked: {_said(section)}", kind="locked", obj=name, hint=_hint(section))
 
 
 def _proof(step: Step, seen: GatewaySnapshot) -> tuple[str, str | None, float | None]:
