@@ -150,6 +150,19 @@ def test_a_spoiled_report(lab: Lab, fault: str, words: list[str]) -> None:
         unreadable(lab, *words)
 
 
+def test_another_run_has_the_lock(lab: Lab) -> None:
+    with lab.fault("lock-held", "hub-fra1"), lab.untouched():
+        look, down = side_by_side(lab.run, [LOOK, DOWN])
+    assert (look.code, down.code) == (0, 4), down
+    assert "hub-fra1 could not be locked: held: " in down.said
+    assert " somebody@elsewhere " in down.said
+
+
+def test_the_disk_is_full(lab: Lab) -> None:
+    with lab.fault("disk-full", "hub-fra1"):
+        unreadable(lab, "the sas of hub-fra1 could not be read:", "run this again")
+
+
 @pytest.fixture(scope="module")
 def slow_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab in which a second is a second."""

@@ -13,6 +13,7 @@ from sshclient import Client, gone
 
 from ipsecfleet import lab
 from ipsecfleet.errors import OperatorError
+from ipsecfleet.isakmpd import visit
 from ipsecfleet.lab import LabInfo
 from ipsecfleet.lab.scenario import TEST_PSK
 
@@ -248,6 +249,60 @@ def test_every_fault_is_listed_with_its_meaning() -> None:
     assert {"doas-refused", "second-writer", "peer-silent ADDRESS"} <= {
         name for name, meaning in lab.faults() if meaning
     }
+
+
+def visited(client: Client, *verbs: visit.Verb) -> visit.Answer:
+    """One visit to br-oslo."""
+    place = client.files(OSLO)
+    paths = {"run": str(place / "run"), "etc": str(place / "etc"), "bin": str(place / "bin")}
+    request = visit.Request("0123456789abcdef", verbs, who="R1 alice@laptop", **paths)
+    done = client.run(OSLO, "doas -n /usr/bin/perl -T -", visit.program() + request.encode(), limit=30)
+    return visit.decode(done.stdout, request.nonce)
+
+
+def test_somebody_else_has_the_run_lock(running: LabInfo, client: Client) -> None:
+    lab.fault(running.directory, "lock-held", OSLO)
+    held = visited(client, visit.Lock(60)).last("lock")
+    assert held.status == "held"
+    assert visit.holder(held.body).who == "somebody@elsewhere"
+    lab.fault(running.directory, "off lock-held", OSLO)
+    assert visited(client, visit.Lock(60)).last("lock").ok
+    assert visited(client, visit.Unlock()).last("unlock").ok
+
+
+def test_off_leaves_a_lock_that_was_taken_over(running: LabInfo, client: Client) -> None:
+    lab.fault(running.directory, "lock-held", OSLO)
+    assert visited(client, visit.Lock(60, take=True)).last("lock").body.endswith(b" somebody@elsewhere")
+    lab.fault(running.directory, "off lock-held", OSLO)
+    assert client.files(OSLO).joinpath("run/ipsecfleet/run").read_text().startswith("R1 alice@laptop ")
+    visited(client, visit.Unlock())
+
+
+def test_on_a_full_disk_there_is_no_lock_and_no_report(running: LabInfo, client: Client) -> None:
+    lab.fault(running.directory, "disk-full", OSLO)
+    answer = visited(client, visit.Lock(60), visit.Write(("c nothing",)), visit.Report(), visit.Flows())
+    assert [(s.name, s.status) for s in answer.sections][:2] == [("lock", "failed"), ("write", "skipped")]
+    assert not answer.last("report").ok
+    assert answer.last("flows").ok
+    assert not client.files(OSLO).joinpath("run/ipsecfleet/run").exists()
+    lab.fault(running.directory, "off disk-full", OSLO)
+    again = visited(client, visit.Lock(60), visit.Report(), visit.Unlock())
+    assert {s.status for s in again.sections} == {"ok"}
+
+
+def spis(client: Client) -> set[str]:
+    return set(re.findall(r"spi 0x\w+", client.said(OSLO, "ipsecctl -s sa")))
+
+
+def test_after_a_boot_all_is_new_but_the_configuration(running: LabInfo, client: Client) -> None:
+    visited(client, visit.Lock(60))
+    before, names = spis(client), live(client.report(OSLO))
+    assert before
+    assert lab.fault(running.directory, "reboot", OSLO).faults == running.faults
+    assert not before & spis(client)
+    assert sorted(path.name for path in client.files(OSLO).joinpath("run").iterdir()) == ["isakmpd.fifo", "isakmpd.pid"]
+    lab.advance(running.directory, 300)
+    assert live(client.report(OSLO)) == names
 
 
 def test_a_closed_port_opens_again(running: LabInfo, client: Client) -> None:

@@ -3,14 +3,18 @@
 A fault of a gateway is switched on at one or at all of them; a fault of a peer has its address as operand.
 """
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from ipsecfleet.lab.daemon import Daemon, World
+from ipsecfleet.lab.files import overwrite
 from ipsecfleet.lab.host import Host
 from ipsecfleet.lab.server import Server
 
 BUSY_SECONDS = 4.0
+LOCKED_SECONDS = 600.0
+LOCKED_BY = b"20261123-101500-0000 somebody@elsewhere"
 HUGE = 66 << 20
 
 
@@ -122,6 +126,28 @@ async def _compute(station: Station) -> None:
     station.host.compute(BUSY_SECONDS)
 
 
+async def _lock(station: Station) -> None:
+    """As the visit program does, by the same clock."""
+    now = os.times().elapsed
+    lock = station.host.files.run_lock
+    lock.parent.mkdir(mode=0o700, exist_ok=True)
+    overwrite(lock, b"%b %.2f %.2f\n" % (LOCKED_BY, now, now + LOCKED_SECONDS), 0o600)
+
+
+async def _unlock(station: Station) -> None:
+    lock = station.host.files.run_lock
+    if lock.exists() and lock.read_bytes().startswith(LOCKED_BY):
+        lock.unlink()
+
+
+async def _reboot(station: Station) -> None:
+    """Memory and /var/run are gone, rc(8) starts the daemon and loads ipsec.conf, sshd(8) comes last (host.md 4)."""
+    await _kill(station)
+    station.host.forget()
+    await station.host.start()
+    await station.server.restart()
+
+
 async def _close(station: Station) -> None:
     await station.server.close()
 
@@ -153,6 +179,9 @@ GATEWAY_FAULTS = {
     ),
     "fifo-no-reader": GatewayFault("isakmpd was killed: FIFO and pid file are there, nobody reads", _kill, _restart),
     "busy": GatewayFault(f"isakmpd computes keys for {BUSY_SECONDS:g} s, once", _compute),
+    "reboot": GatewayFault("the gateway boots: kernel and /var/run are empty, isakmpd reads ipsec.conf, once", _reboot),
+    "disk-full": _marked("disk-full", "/var is full: no lock, result or report can be written"),
+    "lock-held": GatewayFault(f"somebody else's run has the run lock, for {LOCKED_SECONDS:g} s", _lock, _unlock),
     "frozen": _flagged("frozen", "the SSH server accepts commands and never answers"),
     "ssh-refused": GatewayFault("nobody listens on the SSH port", _close, _open),
     "second-writer": _flagged("second-writer", "somebody else's S comes into the middle of each visit"),

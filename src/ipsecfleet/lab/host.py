@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 
 from ipsecfleet.lab.daemon import Daemon
 from ipsecfleet.lab.driver import Driver
@@ -74,14 +76,20 @@ class Host:
         self.files.fifo.unlink(missing_ok=True)
         self.files.pid.unlink(missing_ok=True)
 
+    def forget(self) -> None:
+        """The machine is switched off: nothing is left in its kernel and in /var/run."""
+        self.daemon.kernel.flush()
+        shutil.rmtree(self.files.run)
+        self.files.run.mkdir()
+
     def write_result(self, content: bytes) -> None:
         """The answer to `S` or `C get`."""
         is_report = content.startswith(b"SA name: ")
-        overwrite(self.files.result, self.spoil(content) if self.spoil and is_report else content, 0o644)
+        self._write(self.files.result, self.spoil(content) if self.spoil and is_report else content, 0o644)
 
     def write_report(self, content: bytes) -> None:
         """The answer to SIGUSR1."""
-        overwrite(self.files.report, content, 0o600)
+        self._write(self.files.report, content, 0o600)
 
     def heed(self, event: dict[str, object]) -> None:
         """Write down what happened here, and follow the daemon's end."""
@@ -102,6 +110,10 @@ class Host:
         self._driver.catch_up()
         self.daemon.busy(seconds)
         self._driver.catch_up()
+
+    def _write(self, path: Path, content: bytes, mode: int) -> None:
+        """On a full disk the file is empty, and nobody is told (isakmpd.md 7)."""
+        overwrite(path, b"" if (self.files.faults / "disk-full").exists() else content, mode)
 
     def _log(self, text: str) -> None:
         stamp = time.strftime("%b %e %H:%M:%S")

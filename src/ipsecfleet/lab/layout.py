@@ -60,6 +60,10 @@ class GatewayDir:
         return self.run / "isakmpd.pid"
 
     @property
+    def run_lock(self) -> Path:
+        return self.run / "ipsecfleet/run"
+
+    @property
     def conf(self) -> Path:
         return self.etc / "ipsec.conf"
 

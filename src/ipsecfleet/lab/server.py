@@ -89,6 +89,12 @@ class Server:
                 connection.abort()
             await acceptor.wait_closed()
 
+    async def restart(self) -> None:
+        """Drop all connections, and listen again if we did."""
+        if self._acceptor is not None:
+            await self.close()
+            await self.open()
+
     async def _serve(self, channel: asyncssh.SSHServerProcess[bytes]) -> None:
         if channel.command is None or self._frozen():
             await (channel.wait_closed() if channel.command else _refuse(channel))
