@@ -263,7 +263,7 @@ sub harmless ($words) {
 
 # --- time, files, commands -------------------------------------------------------
 
-sub now () { return (POSIX::times())[0] / $TICKS }    # seconds, monotonic
+sub now () { return (POSIX::times())[0] / $TICKS }    # seconds, monotonic (times(3), since OpenBSD 6.3)
 
 sub within ($seconds, $latest = $end) {
     my $limit = now() + $seconds;
