@@ -169,3 +169,10 @@ def test_an_unknown_privilege_is_the_operators_mistake() -> None:
 def test_the_program_ends_where_the_request_begins() -> None:
     assert visit.program().startswith(b"#!/usr/bin/perl -T\n")
     assert visit.program().endswith(b"\n__END__\n")
+
+
+def test_an_answer_of_too_many_sections_is_not_whole() -> None:
+    many = visit.MOST_SECTIONS + 1
+    answer = f"ipsecfleet\nipsecfleet 1 {NONCE}\n" + f"{NONCE} flows ok 0\n\n" * many + f"{NONCE} done {many}\n"
+    decoded = visit.decode(answer.encode(), NONCE)
+    assert (len(decoded.sections), decoded.complete) == (visit.MOST_SECTIONS, False)

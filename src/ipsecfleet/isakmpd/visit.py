@@ -32,6 +32,9 @@ PROTOCOL = "ipsecfleet 1"
 LONGEST_LOCK_S = 600
 """As long as the run lock may be held without being renewed."""
 
+MOST_SECTIONS = 10_000
+"""The most sections of one answer; a whole visit has a dozen and one per conf file and write."""
+
 _REMOTE = "/bin/sh -c 'echo \"ipsecfleet $SSH_CONNECTION\"; exec {}'"
 _PROGRAMS = {
     "doas": "doas -n /usr/bin/perl -T -",
@@ -40,7 +43,7 @@ _PROGRAMS = {
 }
 
 _path = re.compile(r"(?!.*/\.\.(?:/|\Z))/[A-Za-z0-9._/-]{0,250}")
-_handshake = re.compile(rb"\nipsecfleet\b([^\n]*)\n")
+_handshake = re.compile(rb"\nipsecfleet\b([^\n]{0,400})\n")
 _nonce = re.compile(r"[0-9A-Fa-f]{16,32}")
 _who = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99} [A-Za-z0-9._@-]{1,200}")
 _holder = re.compile(rb"(%b) (\d{1,9}) (\d{1,9})" % _who.pattern.encode())
@@ -291,13 +294,14 @@ def _sections(rest: bytes, nonce: bytes) -> tuple[tuple[Section, ...], bytes]:
     """The whole sections at the front, and what follows them."""
     header = re.compile(rb"%b ([a-z-]{1,32}) ([a-z-]{1,32}) (\d{1,9})\n" % nonce)
     sections: list[Section] = []
-    while (begun := header.match(rest)) is not None:
+    at = 0
+    while len(sections) < MOST_SECTIONS and (begun := header.match(rest, at)) is not None:
         end = begun.end() + int(begun[3])
         if rest[end : end + 1] != b"\n":
             break
         sections.append(Section(begun[1].decode(), begun[2].decode(), rest[begun.end() : end]))
-        rest = rest[end + 1 :]
-    return tuple(sections), rest
+        at = end + 1
+    return tuple(sections), rest[at:]
 
 
 def _conf(sections: Sequence[Section], verbs: Iterable[Verb]) -> Mapping[str, bytes | Unknown]:
