@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import paramiko
-from paramiko import PKey, SSHClient
+from paramiko import PKey, SSHClient, SSHException
 from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey
 from paramiko.packet import Packetizer
 
@@ -21,6 +21,12 @@ from ipsecfleet.transport.known_hosts import HostKey
 
 _ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 _PREAMBLE_LIMIT = 200
+
+LINE_LIMIT = 8192
+"""The longest line before the banner, as in OpenSSH (kex_exchange_identification)."""
+
+PACKET_LIMIT = 256 * 1024 + 64
+"""The longest packet, PACKET_MAX_SIZE of OpenSSH, and its MAC."""
 
 
 class Handshake(paramiko.MissingHostKeyPolicy):
@@ -66,13 +72,30 @@ class Handshake(paramiko.MissingHostKeyPolicy):
 
 
 class _Listener(Packetizer):
-    """Keeps the last line before the banner: sshd says there why it hangs up."""
+    """Keeps the last line before the banner: sshd says there why it hangs up. A line or a packet without end is none.
+
+    paramiko itself reads both whole, however long they are.
+    """
 
     heard = ""
+    _unended = 0
 
     def readline(self, timeout: float) -> str:
+        self._unended = 0
         self.heard = super().readline(timeout)
         return self.heard
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        piece: bytes = super()._read_timeout(timeout)  # type: ignore[misc]  # paramiko's own, without a stub
+        self._unended += len(piece)
+        if self._unended > LINE_LIMIT:
+            raise SSHException(f"a line of more than {LINE_LIMIT} bytes before the banner")
+        return piece
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
+        if n > PACKET_LIMIT:
+            raise SSHException(f"a packet of {n} bytes")
+        return super().read_all(n, check_rekey)
 
 
 class OneKey(AuthStrategy):
