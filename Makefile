@@ -30,7 +30,7 @@ check: setup lint types layers
 	$(BIN)/pytest
 
 soak: setup
-	IPSECFLEET_RUNS=2000 $(BIN)/pytest -n 2 --dist load tests/run/test_random_runs.py
+	IPSECFLEET_RUNS=2000 $(BIN)/pytest -n 2 --dist load tests/run/test_random_runs.py tests/run/test_hostile.py
 
 bench: $(STAMP)
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -317,6 +317,8 @@ class SimFleet:
                 return [("flows", "ok", show_flows(daemon.kernel).encode())]
             case "sad":
                 return [("sad", "ok", show_sas(daemon.kernel, verbose=True).encode())]
+            case "files":
+                return [("files", "ok", b"")]
             case "conf":
                 status, text = self.ipsecctl(name, "-d", "-n", "-v", "-f", rest)
                 return [("conf", "failed" if status else "ok", text.encode())]
