@@ -79,6 +79,18 @@ class RefusedError(IpsecfleetError):
         self.force = force
 
 
+class BugError(IpsecfleetError):
+    """A mistake of ours that showed at one gateway; the others go on."""
+
+    exit_code = Exit.BUG
+
+    @classmethod
+    def of(cls, error: Exception, gateway: str) -> "BugError":
+        """What is said of an error that nobody raised on purpose."""
+        text = f"a mistake in ipsecfleet itself: {type(error).__name__}"
+        return cls(text, kind="bug", obj=gateway, hint="its traceback stands in the journal of the run: report it")
+
+
 PRECEDENCE = (
     Exit.BUG,
     Exit.INTERRUPTED,

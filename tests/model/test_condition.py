@@ -14,8 +14,8 @@ from ipsecfleet.model.condition import (
 from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Listing, Unknown
 
 EVERY = [
-    Gone(frozenset({0x10})),
-    CookiesGone(frozenset({"a" * 16})),
+    Gone(N1),
+    CookiesGone(f"peer-{PEER}"),
     Listed(N1, Listing.ACTIVE),
     SoleHolder(N1, PEER),
     Role("carp0"),
@@ -27,7 +27,8 @@ EVERY = [
 
 @pytest.mark.parametrize("condition", EVERY)
 def test_what_could_not_be_read_meets_nothing(condition: Condition) -> None:
-    why = condition.unmet(GatewaySnapshot("hub", carp=Unknown("no ifconfig")))
+    unread = GatewaySnapshot("hub", carp=Unknown("no ifconfig"))
+    why = condition.unmet(unread, unread)
     assert why is not None
     assert "hub" in why
 
@@ -58,4 +59,4 @@ def test_what_could_not_be_read_meets_nothing(condition: Condition) -> None:
     ],
 )  # fmt: skip
 def test_what_meets_a_condition(condition: Condition, parts: dict[str, object], why: str | None) -> None:
-    assert condition.unmet(seen(**parts)) == why
+    assert condition.unmet(seen(**parts), seen(sas=(sa(), phase1()))) == why

@@ -14,11 +14,11 @@ from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Listing, Snap
 from ipsecfleet.plan.judge import Patience, Verdict, judge_down, judge_up
 from ipsecfleet.plan.view import View
 
-TARGET = Target("customer-1", "hub", N1, PEER, nets(N1), spis=frozenset({0x90, 0x91}), active=True)
+TARGET = Target("customer-1", "hub", N1, PEER, nets(N1), active=True)
 FLEET = Fleet(gateways=(Gateway("hub", "192.0.2.1"),))
 HELD = (Connection(N1, Listing.HELD_ACTIVE, PEER, missing=()),)
 DOWN = seen(connections=HELD)
-LONG_AGO = Patience(elapsed_s=9.0)
+LONG_AGO = Patience(elapsed_s=9.0, before={"hub": frozenset({0x90, 0x91})})
 
 
 def step(action: Action, *needs: object) -> Step:

@@ -7,6 +7,8 @@ from simworld import RunLock, SimFleet
 from ipsecfleet.errors import Exit, GatewayError, UnreachableError
 from ipsecfleet.model.document import Document
 from ipsecfleet.plan.down import DownOptions, Strength
+from ipsecfleet.run.acting import Locking
+from ipsecfleet.run.event import Event, Kind
 
 
 def states(document: Document) -> list[tuple[str, str, str]]:
@@ -62,6 +64,19 @@ def test_a_write_that_was_not_taken(status: str) -> None:
     assert sim.state("oslo") == "up"
 
 
+def test_a_lock_that_is_let_go_in_time_is_waited_for() -> None:
+    sim = pair()
+    sim.run_locks["hub"] = RunLock("20261123-203144-cd34", "bob@desk", sim.world.now - 5, sim.world.now + 20)
+    assert sim.down(tunnels=["oslo"]).exit_code is Exit.OK
+
+
+def test_a_lock_is_taken_over_by_name() -> None:
+    sim = pair()
+    sim.run_locks["hub"] = RunLock("20261123-203144-cd34", "bob@desk", sim.world.now - 5, sim.world.now + 500)
+    assert sim.down(run={"locking": Locking(take=True)}, tunnels=["oslo"]).exit_code is Exit.OK
+    assert sim.run_locks == {}
+
+
 def test_a_gateway_that_another_run_has_locked_is_refused() -> None:
     sim = pair()
     sim.run_locks["hub"] = RunLock("20261123-203144-cd34", "bob@desk", sim.world.now - 5, sim.world.now + 60)
@@ -69,8 +84,8 @@ def test_a_gateway_that_another_run_has_locked_is_refused() -> None:
     assert (document.exit_code, document.result) == (Exit.REFUSED, "refused")
     assert states(document)[0] == ("hub", "hold", "refused")
     error = document.errors[-1]
-    assert error.message.startswith("hub could not be locked: held: 20261123-203144-cd34 bob@desk 5 ")
-    assert error.hint == "another run changes things there: let it end, then run this again"
+    assert error.message == "hub is being changed by 20261123-203144-cd34 of bob@desk since 36 s"
+    assert error.hint.endswith("--force lock takes it over, if that run is dead")
     assert sim.sent == {}
 
 
@@ -81,7 +96,7 @@ def test_a_lock_that_cannot_be_had_is_a_failure(status: str) -> None:
     document = sim.down(tunnels=["oslo"])
     assert (document.exit_code, document.errors[-1].message) == (
         Exit.FAILED,
-        f"hub could not be locked: {status}: the reason",
+        f"hub gave no run lock: {status}: the reason",
     )
     assert document.errors[-1].hint
     assert sim.sent == {}
@@ -102,13 +117,13 @@ def test_other_tunnels_go_on() -> None:
     assert [(r.tunnel, r.ok) for r in document.results] == [("tunnel-1", True), ("tunnel-2", False), ("tunnel-3", True)]
 
 
-def test_after_max_failures_no_new_wave_begins() -> None:
+def test_after_max_failures_nothing_new_begins() -> None:
     sim = star(5)
     for n in (1, 2, 3):
         sim.fails_to_act[f"branch-{n}"] = GatewayError(f"no end: branch-{n}", obj=f"branch-{n}")
     document = sim.down(tunnels=["*"])
     skipped = [s for s in document.steps or () if s.state == "skipped"]
-    assert {s.action for s in skipped} == {"main", "peer-off"}
+    assert {s.action for s in skipped if s.gateway == "branch-4"} == {"hold", "quick", "main", "peer-off"}
     assert "more gateways failed than max_failures allows" in {s.proof for s in skipped}
     assert "t main peer-10.1.9.4" not in sim.sent["hub"]
     assert document.exit_code is Exit.FAILED
@@ -216,8 +231,12 @@ def test_a_phase_1_that_is_still_there_is_not_proven() -> None:
 def test_a_mistake_of_ours_is_not_swallowed() -> None:
     sim = customers(1)
     sim.fails_to_act["hub"] = ZeroDivisionError("a bug")
-    with pytest.raises(ZeroDivisionError):
-        sim.down(tunnels=["customer-1"])
+    told: list[Event] = []
+    document = sim.down(run={"tell": told.append}, tunnels=["customer-1"])
+    assert (document.exit_code, document.result) == (Exit.BUG, "bug")
+    assert document.errors[-1].message == "a mistake in ipsecfleet itself: ZeroDivisionError"
+    (kept,) = [e.text for e in told if e.kind is Kind.BUG]
+    assert "ZeroDivisionError: a bug" in kept
 
 
 def test_what_was_declined_sends_nothing() -> None:
@@ -244,15 +263,15 @@ def test_a_gateway_that_is_dark_at_the_last_look_is_not_proven() -> None:
 
 def test_what_happens_is_told_in_order() -> None:
     sim = customers(1)
-    said: list[str] = []
-    waited: list[str] = []
-    sim.down(run={"say": said.append, "waits": waited.append}, tunnels=["customer-1"])
-    assert said == [
-        f"hub: hold {N1}: proven",
-        f"hub: quick {N1}: proven",
-        f"hub: peer-off peer-{PEER}: proven",
-        f"hub: main peer-{PEER}: proven",
+    told: list[Event] = []
+    sim.down(run={"tell": told.append}, tunnels=["customer-1"])
+    assert [(e.gateway, e.text) for e in told if e.kind is Kind.STEP] == [
+        ("hub", f"hold {N1}: proven"),
+        ("hub", f"quick {N1}: proven"),
+        ("hub", f"peer-off peer-{PEER}: proven"),
+        ("hub", f"main peer-{PEER}: proven"),
     ]
-    sim.up(run={"say": said.append, "waits": waited.append}, tunnels=["customer-1"])
+    sim.up(run={"tell": told.append}, tunnels=["customer-1"])
+    waited = [e.text for e in told if e.kind is Kind.PAUSE]
     assert waited[-1].startswith("waiting ")
     assert "lock-out" in waited[-1]

@@ -115,7 +115,7 @@ def played(verb: str, sim: SimFleet, answers: Answers) -> Document:
         case "down":
             return changes.down(run, DownOptions())
         case "up":
-            return changes.up(run, UpOptions(), 20.0)
+            return changes.up(run, UpOptions(wait_s=20.0))
         case "lines":
             return reading.lines(look, frozenset())
         case "check":

@@ -350,5 +350,5 @@ def test_forced_other_end_acts_on_what_can_be_read() -> None:
     assert (document.exit_code, document.result) == (Exit.UNREACHABLE, "unreachable")
     assert document.results[0].text.endswith("not held on branch")
     sim.settle(130)
-    up = sim.up(options=UpOptions(frozenset({"other-end"})), up_s=20.0, tunnels=["oslo"])
+    up = sim.up(options=UpOptions(forced=frozenset({"other-end"})), up_s=20.0, tunnels=["oslo"])
     assert up.exit_code in {Exit.UNREACHABLE, Exit.FAILED}

@@ -7,7 +7,7 @@ from simworld import SimFleet
 from ipsecfleet.errors import Exit, GatewayError, OperatorError, UnreachableError
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.run.probe import GLANCE, STARE
-from ipsecfleet.run.scope import Scope, gateway_rows, saved, survey, unreachable_codes
+from ipsecfleet.run.scope import Scope, gateway_rows, of_saved, survey, unreachable_codes
 from ipsecfleet.transport import FakeTransport
 
 
@@ -118,6 +118,6 @@ def test_rows_those_that_answered_first() -> None:
 def test_a_saved_snapshot_needs_no_gateway() -> None:
     sim = pair()
     snapshot = sim.view().snapshot
-    scope = saved(sim.fleet, Selection.of(tunnels=["oslo"]), snapshot)
+    scope = of_saved(sim.fleet, Selection.of(tunnels=["oslo"]), snapshot)
     assert ([t.name for t in scope.chosen], [g.name for g in scope.gateways]) == (["oslo"], ["hub", "branch"])
-    assert [t.name for t in saved(sim.fleet, Selection.of(tunnels=[N1]), snapshot).chosen] == ["oslo"]
+    assert [t.name for t in of_saved(sim.fleet, Selection.of(tunnels=[N1]), snapshot).chosen] == ["oslo"]

@@ -21,7 +21,7 @@ from ipsecfleet.plan.down import DownOptions
 from ipsecfleet.plan.up import UpOptions
 from ipsecfleet.plan.view import View
 from ipsecfleet.run import changes
-from ipsecfleet.run.changes import Run
+from ipsecfleet.run.carrying import Run
 from ipsecfleet.run.probe import Prober
 from ipsecfleet.transport import FakeTransport, Outcome, Visit
 
@@ -150,7 +150,7 @@ class SimFleet:
         return sorted(show_flows(self.daemon(name).kernel).splitlines())
 
     def prober(self) -> Prober:
-        return Prober(FakeTransport(self._answer), who="20261123-203144-ab12 tests@sim", fanout=1)
+        return Prober(FakeTransport(self._answer), who="20261123-203144-ab12 tests@sim", fanout=1, keep=True)
 
     def run(self, selection: Selection, **more: object) -> Run:
         clock = SimClock(self.world)
@@ -170,7 +170,8 @@ class SimFleet:
         run: dict[str, object] | None = None,
         **words: object,
     ) -> Document:
-        return changes.up(self.run(Selection.of(**words), **(run or {})), options or UpOptions(), up_s)
+        asked = replace(options or UpOptions(), wait_s=up_s)
+        return changes.up(self.run(Selection.of(**words), **(run or {})), asked)
 
     def view(self) -> View:
         return View.of(self.fleet, self.prober().look(self.gateways))

@@ -1,20 +1,28 @@
-"""Verbs that change something: down, up."""
+"""Verbs that change something, and what is kept of them: down, up, apply, runs."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ipsecfleet.cli.app import app, verb
+from ipsecfleet.cli.app import app, group, verb
 from ipsecfleet.cli.options import Selecting, seconds
 from ipsecfleet.cli.read import FromSnapshot
-from ipsecfleet.cli.session import Session
+from ipsecfleet.cli.session import Session, read_text, write_text
 from ipsecfleet.errors import OperatorError
 
 if TYPE_CHECKING:
     from ipsecfleet.inventory import Selection
     from ipsecfleet.model.document import Document
-    from ipsecfleet.run.changes import Run
+    from ipsecfleet.run.carrying import Run
+
+runs_app = group("runs", "What was done before: list it, tell its story, finish it or take it back.")
+app.add_typer(runs_app)
+
+PlanOut = Annotated[Path | None, typer.Option("--plan-out", metavar="FILE", help="Write the plan there; send nothing.")]
+Expect = Annotated[str | None, typer.Option("--expect", metavar="SHA256:...", help="Only if the plan has this digest.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Its name, or the beginning of it.")]
 
 
 @verb(app, "down", selects=True)
@@ -32,6 +40,8 @@ def down(
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for negotiations to die.")] = False,
     from_snapshot: FromSnapshot = None,
+    plan_out: PlanOut = None,
+    expect: Expect = None,
 ) -> "Document":
     """Take tunnels down at every end of ours, keep them down, and prove it."""
     from ipsecfleet.plan.down import DownOptions, Strength
@@ -51,7 +61,7 @@ def down(
         wait=not no_wait,
         forced=session.forced,
     )
-    return changes.down(_run(session, selection, from_snapshot), options)
+    return changes.down(_planning(session, selection, from_snapshot, plan_out, expect), options)
 
 
 @verb(app, "up", selects=True)
@@ -62,6 +72,8 @@ def up(
         str | None, typer.Option("--wait", metavar="TIME", help="For the tunnel to be seen established (135s).")
     ] = None,
     from_snapshot: FromSnapshot = None,
+    plan_out: PlanOut = None,
+    expect: Expect = None,
 ) -> "Document":
     """Bring tunnels up from the end that begins, and prove it."""
     from ipsecfleet.plan.up import UpOptions
@@ -70,8 +82,57 @@ def up(
     selection = selecting.selection()
     if not (selection.names_tunnels or selection.names_gateways):
         raise OperatorError("up which tunnels?", kind="usage", obj="up", hint="name them by -t, -p, -g, -G or -A")
-    up_s = seconds(wait, 135.0, "--wait") or 0.0
-    return changes.up(_run(session, selection, from_snapshot), UpOptions(forced=session.forced), up_s)
+    options = UpOptions(seconds(wait, 135.0, "--wait") or 0.0, session.forced)
+    return changes.up(_planning(session, selection, from_snapshot, plan_out, expect), options)
+
+
+@verb(app, "apply")
+def apply(
+    session: Session,
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A file that --plan-out wrote.")],
+    expect: Expect = None,
+) -> "Document":
+    """Carry out a plan that was made before, if the gateways are still as it takes them to be."""
+    from ipsecfleet.plan import planfile
+    from ipsecfleet.run import changes
+
+    session.require_consent()
+    return changes.apply(session.run(expect=expect), planfile.decode(read_text(plan), str(plan)))
+
+
+@verb(runs_app, "list")
+def runs_list(session: Session) -> "Document":
+    """List the runs that were kept here, the newest last."""
+    from ipsecfleet.run import history
+
+    return history.runs_list(session.archive)
+
+
+@verb(runs_app, "show")
+def runs_show(session: Session, run: RunName) -> "Document":
+    """Tell the story of a run."""
+    from ipsecfleet.run import history
+
+    return history.runs_show(session.archive, run)
+
+
+@verb(runs_app, "resume")
+def runs_resume(session: Session, run: RunName) -> "Document":
+    """Look at the gateways of a run, and do what is left of it."""
+    from ipsecfleet.run import changes
+
+    session.require_consent()
+    return changes.resume(session.run(), *changes.find(session.archive, run))
+
+
+@verb(runs_app, "abort")
+def runs_abort(session: Session, run: RunName) -> "Document":
+    """Take back what a run did, as far as it was otherwise before."""
+    from ipsecfleet.run import changes
+
+    session.require_consent()
+    kept, file = changes.find(session.archive, run)
+    return changes.abort(session.run(), kept, file, session.archive.snapshot(kept.run))
 
 
 def _require_tunnels_and_gateways(selection: "Selection") -> None:
@@ -83,21 +144,12 @@ def _require_tunnels_and_gateways(selection: "Selection") -> None:
         raise OperatorError("down on which gateways?", kind="usage", obj="down", hint=hint)
 
 
-def _run(session: Session, selection: "Selection", snapshot: Path | None) -> "Run":
-    from ipsecfleet.run.changes import Run
-
-    if snapshot is None:
+def _planning(
+    session: Session, selection: "Selection", snapshot: Path | None, plan_out: Path | None, expect: str | None
+) -> "Run":
+    """What down and up work with; with a saved snapshot or a plan to be written nothing is sent."""
+    session.dry |= snapshot is not None or plan_out is not None
+    if not session.dry:
         session.require_consent()
-    session.dry |= snapshot is not None
-    return Run(
-        fleet=session.fleet,
-        selection=selection,
-        prober=session.prober,
-        clock=session.clock,
-        run_id=session.run_id,
-        ask=session.ask,
-        say=session.say,
-        waits=session.waits,
-        dry_run=session.dry,
-        snapshot=session.read_snapshot(snapshot),
-    )
+    write = None if plan_out is None else partial(write_text, plan_out)
+    return session.run(selection, snapshot=session.read_snapshot(snapshot), plan_out=write, expect=expect)

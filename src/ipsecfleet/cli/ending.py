@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
-from ipsecfleet.cli.session import Session, width
+from ipsecfleet.cli.session import Session, state_home, width
 from ipsecfleet.errors import Exit, IpsecfleetError
 from ipsecfleet.isakmpd.steps import lines_of
 from ipsecfleet.model.document import Document
@@ -56,8 +56,7 @@ def bug(command: str, error: Exception) -> Document:
 
 def _kept(error: Exception) -> Path:
     """The file that the traceback was written to."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    folder = state / "ipsecfleet" / "bugs"
+    folder = state_home() / "bugs"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}.txt"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -71,7 +70,8 @@ def _for_people(session: Session, document: Document, look: Look) -> str:
         return RENDERERS["table"](document, look)
     if session.dry:
         fifos = {g.name: f"{g.paths.run}/isakmpd.fifo" for g in session.fleet.gateways}
-        return dry_run_text(document.plan, lines_of, look.width, fifos)
+        digest = f"\nplan {document.digest}\n" if document.digest is not None and document.plan.steps else ""
+        return dry_run_text(document.plan, lines_of, look.width, fifos) + digest
     if document.plan.refusals:
         return plan_text(document.plan, lines_of, look.width)
     return results_text(document, look)

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 FORMATS = ("table", "plain", "json")
 COLORS = ("auto", "always", "never")
 
-FORCES = ("tunnels-down", "gateways-touched", "shared-name", "carp-backup", "own-session", "other-end", "wakes-others")
+FORCES = (
+    "tunnels-down",
+    "gateways-touched",
+    "shared-name",
+    "carp-backup",
+    "own-session",
+    "other-end",
+    "wakes-others",
+    "lock",
+    "stale-plan",
+)
 """The refusals that `--force NAME` lifts."""
 
 
@@ -55,6 +65,9 @@ class Globals:
         bool | None, typer.Option("-n", "--dry-run", help="Show the plan and its exact lines; send nothing.")
     ] = None
     yes: Annotated[bool | None, typer.Option("-y", "--yes", help="Do not ask.")] = None
+    lock_wait: Annotated[
+        str | None, typer.Option("--lock-wait", metavar="TIME", help="For another run to let go of a gateway (30s).")
+    ] = None
     force: Annotated[
         list[str] | None, typer.Option("--force", metavar="NAME", help="Lift one refusal for this run.")
     ] = None

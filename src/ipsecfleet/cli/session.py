@@ -11,17 +11,22 @@ import time
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ipsecfleet.cli.options import Globals, seconds
 from ipsecfleet.errors import GatewayError, OperatorError
 
 if TYPE_CHECKING:
+    from ipsecfleet.inventory import Selection
     from ipsecfleet.model.fleet import Fleet
     from ipsecfleet.model.plan import Plan
     from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot
+    from ipsecfleet.run.carrying import Run
     from ipsecfleet.run.clock import RealClock
+    from ipsecfleet.run.event import Event
+    from ipsecfleet.run.journal import Archive
     from ipsecfleet.run.probe import Prober
+    from ipsecfleet.run.stopping import Stop
 
 
 class Session:
@@ -64,7 +69,42 @@ class Session:
     def clock(self) -> "RealClock":
         from ipsecfleet.run.clock import RealClock
 
-        return RealClock(self.fleet.time_scale)
+        return RealClock(self.fleet.time_scale, self.stop)
+
+    @cached_property
+    def stop(self) -> "Stop":
+        from ipsecfleet.run.stopping import Stop
+
+        return Stop()
+
+    @cached_property
+    def archive(self) -> "Archive":
+        from ipsecfleet.run.journal import Archive
+
+        return Archive(state_home() / "runs")
+
+    def run(self, selection: "Selection | None" = None, **more: Any) -> "Run":
+        """What a changing verb works with."""
+        from ipsecfleet.inventory import Selection
+        from ipsecfleet.run.acting import Locking
+        from ipsecfleet.run.carrying import Run
+
+        self.prober.keep = True
+        return Run(
+            fleet=self.fleet,
+            selection=selection or Selection(),
+            prober=self.prober,
+            clock=self.clock,
+            run_id=self.run_id,
+            ask=self.ask,
+            tell=self.tell,
+            stop=self.stop,
+            locking=Locking(seconds(self.options.lock_wait, 30.0, "--lock-wait") or 0.0, take="lock" in self.forced),
+            archive=self.archive,
+            forced=self.forced,
+            dry_run=self.dry,
+            **more,
+        )
 
     @cached_property
     def run_id(self) -> str:
@@ -110,16 +150,24 @@ class Session:
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
-    def say(self, line: str) -> None:
-        """What has happened: told on a terminal, and elsewhere with -v."""
-        if self.talks and (self.options.verbose or sys.stderr.isatty()):
+    def tell(self, event: "Event") -> None:
+        """What happens in a run: steps and stops on a terminal and with -v, waits for as long as they are true."""
+        from ipsecfleet.run.event import Kind
+
+        line = f"{event.gateway}: {event.text}" if event.kind is Kind.STEP else event.text
+        if event.kind in {Kind.STEP, Kind.STOPPED}:
+            self._say(line, always=event.kind is Kind.STOPPED)
+        elif event.kind in {Kind.PAUSE, Kind.WAITING}:
+            self._wait(line)
+
+    def _say(self, line: str, *, always: bool = False) -> None:
+        if self.talks and (always or self.options.verbose or sys.stderr.isatty()):
             self.progress.clear()
             sys.stderr.write(f"{_visible(line)}\n")
 
-    def waits(self, line: str) -> None:
-        """What is waited for: on a terminal for as long as it is true, with -v kept."""
+    def _wait(self, line: str) -> None:
         if self.options.verbose:
-            self.say(line)
+            self._say(line)
         else:
             self.progress.show(line)
 
@@ -127,6 +175,12 @@ class Session:
         from ipsecfleet.isakmpd.saved import decode
 
         return None if path is None else decode(read_text(path), str(path))
+
+
+def state_home() -> Path:
+    """Where what is to be kept of ours stands: `$XDG_STATE_HOME/ipsecfleet`."""
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "ipsecfleet"
 
 
 def read_text(path: Path) -> str:

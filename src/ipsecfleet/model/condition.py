@@ -1,7 +1,8 @@
 """What must hold on one gateway before a step, and what proves it after: values that look at a snapshot.
 
 `unmet` gives the reason why the snapshot does not meet the condition, or None when it does. A part that could not be
-read meets nothing.
+read meets nothing. What must have gone is told by its name: `before`, the look right before the step, says which SAs
+that were, so that a plan holds no SPI and outlives a natural rekey.
 """
 
 from dataclasses import dataclass
@@ -15,33 +16,35 @@ from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Listing, Unkn
 class Condition(Protocol):
     """Anything that a gateway's snapshot meets or not."""
 
-    def unmet(self, seen: GatewaySnapshot) -> str | None:
-        """Why `seen` does not meet this, or None."""
+    def unmet(self, seen: GatewaySnapshot, before: GatewaySnapshot) -> str | None:
+        """Why `seen` does not meet this, or None; `before` is the look right before the step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """None of these SPIs belongs to an SA that is live."""
+    """None of the SAs that were live under this name before is live."""
 
-    spis: frozenset[int]
+    connection: str
 
-    def unmet(self, seen: GatewaySnapshot) -> str | None:
-        if isinstance(seen.sas, Unknown):
-            return f"the SAs of {seen.gateway} could not be read: {seen.sas.why}"
-        left = sorted({spi for sa in seen.sas if sa.live for spi in sa.spis} & self.spis)
+    def unmet(self, seen: GatewaySnapshot, before: GatewaySnapshot) -> str | None:
+        for look in (seen, before):
+            if isinstance(look.sas, Unknown):
+                return f"the SAs of {seen.gateway} could not be read: {look.sas.why}"
+        left = sorted(live_spis(seen) & live_spis(before, self.connection))
         return f"SPI {left[0]:#010x} is still live on {seen.gateway}" if left else None
 
 
 @dataclass(frozen=True, slots=True)
 class CookiesGone:
-    """No phase 1 SA has any of these initiator cookies."""
+    """None of the phase 1 SAs that were ready under this name before is there."""
 
-    icookies: frozenset[str]
+    phase1: str
 
-    def unmet(self, seen: GatewaySnapshot) -> str | None:
-        if isinstance(seen.sas, Unknown):
-            return f"the SAs of {seen.gateway} could not be read: {seen.sas.why}"
-        left = sorted(sa.icookie for sa in seen.sas if sa.ready and not sa.replaced and sa.icookie in self.icookies)
+    def unmet(self, seen: GatewaySnapshot, before: GatewaySnapshot) -> str | None:
+        for look in (seen, before):
+            if isinstance(look.sas, Unknown):
+                return f"the SAs of {seen.gateway} could not be read: {look.sas.why}"
+        left = sorted(_ready_cookies(seen) & _ready_cookies(before, self.phase1))
         return f"phase 1 {left[0]} is still there on {seen.gateway}" if left else None
 
 
@@ -52,7 +55,7 @@ class Listed:
     connection: str
     listing: Listing
 
-    def unmet(self, seen: GatewaySnapshot) -> str | None:
+    def unmet(self, seen: GatewaySnapshot, _before: GatewaySnapshot) -> str | None:
         if isinstance(seen.connections, Unknown):
             return f"the lists of {seen.gateway} could not be read: {seen.connections.why}"
         now = listing_of(seen.connections, self.connection)
@@ -68,7 +71,7 @@ class SoleHolder:
     connection: str
     peer: str
 
-    def unmet(self, seen: GatewaySnapshot) -> str | None:
+    def unmet(self, seen: GatewaySnapshot, _before: GatewaySnapshot) -> str | None:
         if isinstance(seen.sas, Unknown):
             return f"the SAs of {seen.gateway} could not be read: {seen.sas.why}"
         others = sorted({str(sa.dst) for sa in named(seen.sas, self.connection) if not same_address(sa.dst, self.peer)})
@@ -81,7 +84,7 @@ class Role:
 
     interface: str
 
-    def unmet(self, seen: GatewaySnapshot) -> str | None:
+    def unmet(self, seen: GatewaySnapshot, _before: GatewaySnapshot) -> str | None:
         if isinstance(seen.carp, Unknown):
             return f"the CARP role of {seen.gateway} could not be read: {seen.carp.why}"
         role = seen.carp.get(self.interface, "absent")
@@ -94,7 +97,7 @@ class Buildable:
 
     connection: str
 
-    def unmet(self, seen: GatewaySnapshot) -> str | None:
+    def unmet(self, seen: GatewaySnapshot, _before: GatewaySnapshot) -> str | None:
         if isinstance(seen.connections, Unknown):
             return f"the connections of {seen.gateway} could not be read: {seen.connections.why}"
         found = next((c for c in seen.connections if c.name == self.connection), None)
@@ -110,13 +113,17 @@ class PeerKnown:
     peer: str
     known: bool
 
-    def unmet(self, seen: GatewaySnapshot) -> str | None:
+    def unmet(self, seen: GatewaySnapshot, _before: GatewaySnapshot) -> str | None:
         if isinstance(seen.peer_names, Unknown):
             return f"[Phase 1] of {seen.gateway} could not be read: {seen.peer_names.why}"
         known = any(same_address(a, self.peer) for a in seen.peer_names)
         if known == self.known:
             return None
         return f"[Phase 1] of {seen.gateway} {'has' if known else 'lacks'} an entry for {self.peer}"
+
+
+OneOf = Gone | CookiesGone | Listed | SoleHolder | Role | Buildable | PeerKnown
+"""Every condition that there is, for what reads them from a file."""
 
 
 def named(sas: tuple[Sa, ...], name: str | None) -> tuple[Sa, ...]:
@@ -129,3 +136,17 @@ def named(sas: tuple[Sa, ...], name: str | None) -> tuple[Sa, ...]:
 def listing_of(connections: tuple[Connection, ...], name: str) -> Listing:
     """The list that name stands in; lists compare with regard to case (`C rmv` does)."""
     return next((c.listing for c in connections if c.name == name), Listing.NONE)
+
+
+def live_spis(seen: GatewaySnapshot, name: str | None = None) -> frozenset[int]:
+    """The SPIs of the live phase 2 SAs of a gateway, or of those of that name."""
+    sas = () if isinstance(seen.sas, Unknown) else seen.sas
+    chosen = (sa for sa in sas if sa.live and sa.phase == 2) if name is None else named(sas, name)
+    return frozenset(spi for sa in chosen for spi in sa.spis)
+
+
+def _ready_cookies(seen: GatewaySnapshot, name: str | None = None) -> frozenset[str]:
+    """The initiator cookies of the phase 1 SAs that are ready, or of those of that name."""
+    sas = () if isinstance(seen.sas, Unknown) else seen.sas
+    ready = (sa for sa in sas if sa.phase == 1 and sa.ready and not sa.replaced)
+    return frozenset(str(sa.icookie) for sa in ready if name is None or (sa.name or "").lower() == name.lower())

@@ -5,7 +5,8 @@ empty one says that there is nothing of the kind. Durations are seconds, moments
 The notes and refusals of `plan` are part of what is said: they need not be repeated in `warnings` and `errors`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ipsecfleet.errors import Exit, IpsecfleetError
 from ipsecfleet.model.plan import Plan
@@ -112,8 +113,38 @@ class GatewayName:
 
 
 @dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run that was kept: how it ended, and its steps counted by state. `torn` if its journal broke off."""
+
+    run: str
+    command: str
+    result: str
+    began: float | None = None
+    ended: float | None = None
+    tunnels: tuple[str, ...] = ()
+    steps: Mapping[str, int] = field(default_factory=dict)
+    torn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One thing that happened in a run; `at` is our clock in epoch seconds."""
+
+    at: float
+    event: str
+    text: str
+    gateway: str | None = None
+    tunnel: str | None = None
+    action: str | None = None
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
-    """Everything one command says; `result` and `exit_code` belong together (EXIT STATUS)."""
+    """Everything one command says; `result` and `exit_code` belong together (EXIT STATUS).
+
+    `digest` is that of the plan as a file (plan.planfile).
+    """
 
     command: str
     exit_code: Exit = Exit.OK
@@ -128,6 +159,9 @@ class Document:
     names: tuple[NameRow, ...] | None = None
     findings: tuple[Finding, ...] | None = None
     inventory: tuple[GatewayName, ...] | None = None
+    runs: tuple[RunRow, ...] | None = None
+    events: tuple[EventRow, ...] | None = None
+    digest: str | None = None
     plan: Plan | None = None
     results: tuple[TunnelResult, ...] = ()
     warnings: tuple[IpsecfleetError, ...] = ()

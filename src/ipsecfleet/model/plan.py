@@ -62,15 +62,31 @@ class Wave:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One end that the run is about: what it was before (`spis` that were live) and whose it is."""
+    """One end that the run is about: what the daemon calls it, and whose it is."""
 
     tunnel: str
     gateway: str
     connection: str | None
     peer: str | None
     selectors: Selectors | None
-    spis: frozenset[int] = frozenset()
     active: bool = False
+
+
+Facts = tuple[str, ...] | None
+"""Sorted words, or None where they could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What the plan of a run rests on at one gateway; `names` are the connections that the run is about there."""
+
+    gateway: str
+    names: tuple[str, ...]
+    lists: Facts
+    peers: Facts
+    held_peers: Facts
+    lying: Facts
+    roles: Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +94,8 @@ class Plan:
     """What a run would do, why it may not, and what the operator must know before saying yes.
 
     `already` are tunnels with nothing left to do; `caveats` say what its proof will not cover; `settle_s` passes before
-    the last look, which is repeated until `look_again_s` after the change (both in the gateway's seconds).
+    the last look, which is repeated until `look_again_s` after the change (both in the gateway's seconds). `basis` is what
+    the plan rests on at each gateway that it changes.
     """
 
     verb: str
@@ -90,6 +107,7 @@ class Plan:
     caveats: tuple[str, ...] = ()
     settle_s: float = 0.0
     look_again_s: float = 0.0
+    basis: tuple[Basis, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -49,9 +49,9 @@ def plan_down(view: View, chosen: Sequence[Tunnel], options: DownOptions) -> Pla
     """What takes `chosen` down; pure and deterministic.
 
     A tunnel that is down already, and held where that was asked for, is in `already` and costs nothing; one that an
-    interrupted run held without its peer is finished.
+    interrupted run left with its peer or its phase 1 is finished.
     """
-    left = {s.tunnel for s in _Job(view, chosen, options).phase1_steps() if s.action is Action.PEER_OFF}
+    left = {s.tunnel for s in _Job(view, chosen, options).phase1_steps()}
     work = [t for t in chosen if t.name in left or not is_already(view, t, options.strength)]
     job = _Job(view, work, options)
     early = list(dict.fromkeys(chain.from_iterable(job.steps_of(t, e) for t, e in job.pairs)))
@@ -307,7 +307,6 @@ def _target(tunnel: Tunnel, end: End) -> Target:
         connection=end.connection,
         peer=end.peer,
         selectors=end.selectors,
-        spis=end.spis,
         active=is_active(end),
     )
 

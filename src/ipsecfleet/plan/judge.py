@@ -4,8 +4,8 @@ Pure: the engine looks, this judges, the engine acts or waits. Nothing is called
 show. Seconds are the gateway's.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
 
@@ -54,7 +54,8 @@ class Patience:
 
     `suspects` are the cookies of phase 1 negotiations that were under way at the first look: what began later was not
     begun for a tunnel that is held. `repeated` are the teardowns that were repeated already, and `doubted` the
-    targets of which the look before was doubtful, both by gateway and tunnel.
+    targets of which the look before was doubtful, both by gateway and tunnel. `before` has the SPIs that were live on
+    each gateway when the run began to change it.
     """
 
     elapsed_s: float
@@ -62,6 +63,7 @@ class Patience:
     suspects: frozenset[str] | None = None
     repeated: tuple[tuple[str, str], ...] = ()
     doubted: frozenset[tuple[str, str]] = frozenset()
+    before: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
     def suspects_of(self, exchanges: Iterable[Exchange]) -> list[Exchange]:
         """The negotiations of ours that may still bring a held tunnel up."""
@@ -130,7 +132,7 @@ def _back(view: View, target: Target) -> list[Sa]:
 def _came_back(plan: Plan, target: Target, end: End | None, sa: Sa, patience: Patience) -> Verdict:
     """A live SA after the teardown: once more `t quick` under its own name, never under a neighbour's."""
     name = str(sa.name)
-    if sa.spis & target.spis:
+    if sa.spis & patience.before.get(target.gateway, frozenset()):
         return Verdict(target, Word.FAILED, f"its SA is still live on {target.gateway} as {name}")
     if name.lower() != str(target.connection).lower():
         return Verdict(
@@ -144,7 +146,7 @@ def _came_back(plan: Plan, target: Target, end: End | None, sa: Sa, patience: Pa
         tunnel=target.tunnel,
         action=Action.QUICK,
         needs=_needs_of_quick(plan, target),
-        proof=(Gone(sa.spis),),
+        proof=(Gone(name),),
         undo=Undo(None, "it had come back by itself"),
         connection=name,
         peer=target.peer,

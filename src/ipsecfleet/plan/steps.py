@@ -57,7 +57,7 @@ def quick(tunnel: str, end: End, name: str, needs: Needs, undo: Undo) -> Step:
         tunnel=tunnel,
         action=Action.QUICK,
         needs=needs,
-        proof=(Gone(frozenset(s for sa in end.live if sa.name == name for s in sa.spis)),),
+        proof=(Gone(name),),
         undo=undo,
         connection=name,
         peer=end.peer,
@@ -86,13 +86,12 @@ def connect(tunnel: str, end: End, needs: Needs) -> tuple[Step, ...]:
 
 def main(tunnel: str, end: End, name: str, needs: Needs) -> Step:
     """The ready phase 1 SAs of that name go."""
-    cookies = frozenset(str(sa.icookie) for sa in end.phase1_sas if sa.name == name and not sa.replaced)
     return Step(
         gateway=end.gateway,
         tunnel=tunnel,
         action=Action.MAIN,
         needs=needs,
-        proof=(CookiesGone(cookies),),
+        proof=(CookiesGone(name),),
         undo=Undo(None, "phase 1 comes with the next negotiation"),
         phase1=name,
         peer=end.peer,
@@ -136,7 +135,7 @@ def load(tunnel: str, gateway: str, path: str, names: Iterable[tuple[str, str]])
 
 def unload(tunnel: str, gateway: str, path: str, ends: Sequence[End], needs: Needs) -> Step:
     """What ipsecctl makes of the file, out of the daemon; `ends` are those whose connections it makes."""
-    gone = Gone(frozenset().union(*(e.spis for e in ends)))
+    gone = (Gone(str(e.connection)) for e in ends)
     unlisted = tuple(Listed(str(e.connection), Listing.NONE) for e in ends if not e.listing.held)
     undo = Undo(Action.LOAD, "the same file, loaded again")
-    return Step(gateway, tunnel, Action.UNLOAD, needs=needs, proof=(gone, *unlisted), undo=undo, file=path)
+    return Step(gateway, tunnel, Action.UNLOAD, needs=needs, proof=(*gone, *unlisted), undo=undo, file=path)

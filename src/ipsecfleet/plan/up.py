@@ -29,8 +29,9 @@ LOCKOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """What the operator asked for."""
+    """What the operator asked for; `wait_s` is how long a bring-up is looked at, in seconds of the gateway's clock."""
 
+    wait_s: float = 135.0
     forced: frozenset[str] = frozenset()
 
 
@@ -95,7 +96,7 @@ class _Bringup:
 
     def targets(self) -> tuple[Target, ...]:
         return tuple(
-            Target(self.tunnel.name, e.gateway, e.connection, e.peer, e.selectors, e.spis, active=is_active(e))
+            Target(self.tunnel.name, e.gateway, e.connection, e.peer, e.selectors, active=is_active(e))
             for e in self.masters
         )
 

@@ -65,6 +65,12 @@ def local(at: float | None, tz: tzinfo) -> str | None:
         return iso(at)
 
 
+def clock_time(at: float | None, tz: tzinfo) -> str | None:
+    """A moment of a day that is told beside it, as `04:02:11`."""
+    text = local(at, tz)
+    return None if text is None else text[11:19]
+
+
 def count(number_of: int, noun: str) -> str:
     """`1 gateway`, `3 gateways`."""
     return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"

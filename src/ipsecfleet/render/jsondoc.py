@@ -18,6 +18,7 @@ def render(document: Document, look: Look = DEFAULT) -> str:  # noqa: ARG001 - o
         "run": document.run,
         "result": document.result,
         "exit_code": int(document.exit_code),
+        **({"digest": document.digest} if document.digest is not None else {}),
         **arrays(document),
         "warnings": warnings(document),
         "errors": errors(document),

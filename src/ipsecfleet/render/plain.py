@@ -33,6 +33,8 @@ PRINCIPAL: Mapping[str, Columns] = {
     "names": Columns(("file", "line", "list", "connection", "phase1")),
     "findings": Columns(("gateway", "severity", "subject", "text", "hint")),
     "inventory": Columns(("gateway", "address", "groups", "carp")),
+    "events": Columns(("at", "event", "gateway", "tunnel", "action", "state", "text")),
+    "runs": Columns(("run", "command", "result", "began", "ended", "tunnels", "torn"), "steps", ("state", "number")),
     "sas": Columns(
         (
             "gateway",

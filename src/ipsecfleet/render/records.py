@@ -10,12 +10,14 @@ from typing import TypeAlias
 from ipsecfleet.errors import IpsecfleetError, RefusedError
 from ipsecfleet.model.document import (
     Document,
+    EventRow,
     Finding,
     FlowRow,
     GatewayName,
     GatewayRow,
     LineRow,
     NameRow,
+    RunRow,
     SaRow,
     StepRow,
 )
@@ -174,6 +176,31 @@ def _inventory(row: GatewayName) -> Record:
     return {"gateway": row.gateway, "address": row.address, "groups": list(row.groups), "carp": row.carp}
 
 
+def _run(row: RunRow) -> Record:
+    return {
+        "run": row.run,
+        "command": row.command,
+        "result": row.result,
+        "began": iso(row.began),
+        "ended": iso(row.ended),
+        "tunnels": list(row.tunnels),
+        "steps": [{"state": state, "number": number} for state, number in row.steps.items()],
+        "torn": row.torn,
+    }
+
+
+def _event(row: EventRow) -> Record:
+    return {
+        "at": iso(row.at),
+        "event": row.event,
+        "gateway": row.gateway,
+        "tunnel": row.tunnel,
+        "action": row.action,
+        "state": row.state,
+        "text": row.text,
+    }
+
+
 def _error(error: IpsecfleetError) -> Record:
     return {
         "kind": error.kind,
@@ -194,5 +221,7 @@ ARRAYS: Mapping[str, Callable[[Document], Iterable[Record] | None]] = {
     "names": lambda d: None if d.names is None else map(_name, d.names),
     "findings": lambda d: None if d.findings is None else map(_finding, d.findings),
     "inventory": lambda d: None if d.inventory is None else map(_inventory, d.inventory),
+    "runs": lambda d: None if d.runs is None else map(_run, d.runs),
+    "events": lambda d: None if d.events is None else map(_event, d.events),
 }
 """The arrays of the JSON object, in its order, and how each is made."""

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
-from ipsecfleet.model.document import Document, FlowRow, GatewayRow, SaRow, StepRow
+from ipsecfleet.model.document import Document, FlowRow, GatewayRow, RunRow, SaRow, StepRow
 from ipsecfleet.model.sa import Protocol, Sa
 from ipsecfleet.model.tunnel import WORST_FIRST, End, State, Tunnel
 from ipsecfleet.render.escape import spi_text, visible
-from ipsecfleet.render.human import DEFAULT, Look, count, duration, joined, local
+from ipsecfleet.render.human import DEFAULT, Look, clock_time, count, duration, joined, local
 from ipsecfleet.render.layout import Row, lay_out
 from ipsecfleet.render.paste import paste
 from ipsecfleet.render.plain import principal
@@ -20,6 +20,7 @@ from ipsecfleet.render.records import ARRAYS, carrying, from_to, proto_of
 from ipsecfleet.render.results import results_text
 
 STATES_WORST_FIRST = (State.BLACK_HOLE, *WORST_FIRST, State.BACKUP)
+TOLD_AS = {"sending": "sends ", "stopped": "stopped: ", "verdict": "last look: "}
 SEVERITIES = ("problem", "warning", "info")
 PROTOCOLS = {1: "icmp", 4: "ipencap", 6: "tcp", 17: "udp", 47: "gre", 58: "ipv6-icmp"}
 
@@ -163,6 +164,28 @@ def _inventory(document: Document, look: Look) -> str:
     return _said("gateway", rows, lay_out(("gateway", "address", "carp"), "groups", rows, look))
 
 
+def _runs(document: Document, look: Look) -> str:
+    rows = [
+        Row((r.run, r.command, r.result, local(r.began, look.tz)), ", ".join(r.tunnels) or None)
+        for r in document.runs or ()
+    ]
+    return _said("run", rows, lay_out(("run", "command", "result", "began"), "tunnels", rows, look))
+
+
+def _events(document: Document, look: Look) -> str:
+    """The story of a run; a traceback stays in its journal."""
+    told = [e for e in document.events or () if e.event != "bug"]
+    rows = [Row((clock_time(e.at, look.tz), e.gateway), f"{TOLD_AS.get(e.event, '')}{e.text}") for e in told]
+    head = [line for row in document.runs or () for line in _run_head(row, look)]
+    return joined([*head, ""]) + lay_out(("at", "gateway"), "what happened", rows, look)
+
+
+def _run_head(row: RunRow, look: Look) -> Iterable[str]:
+    yield f"{row.run}: {visible(row.command)}, {visible(row.result)}; began {local(row.began, look.tz)}"
+    if row.torn:
+        yield "its journal broke off in the middle of a line"
+
+
 def _lines(document: Document, look: Look) -> str:  # noqa: ARG001 - what is pasted is set in no look
     return joined(paste(document.lines) if document.lines else ["# no lines"])
 
@@ -191,6 +214,8 @@ TABLES: Mapping[str, Callable[[Document, Look], str]] = {
     "names": _names,
     "findings": _findings,
     "inventory": _inventory,
+    "events": _events,
+    "runs": _runs,
     "sas": _sas,
     "flows": _flows,
     "steps": _steps,

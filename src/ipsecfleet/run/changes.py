@@ -1,86 +1,134 @@
-"""down and up from beginning to end: survey, plan, refuse or ask, act, prove, tell."""
+"""Verbs that change something, from beginning to end: survey, plan, refuse or ask, act, prove, tell.
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+Every one comes to a scope, an order and a plan, and `carrying` does the rest: `down` and `up` plan, `apply` takes a plan
+that was made before, `resume` plans again what is left of a run, `abort` plans its opposite.
+"""
 
-from ipsecfleet.errors import Exit, RefusedError, foremost
+from collections.abc import Callable
+from dataclasses import replace
+
+from ipsecfleet.errors import OperatorError, RefusedError
+from ipsecfleet.inventory.select import resolve_gateways
 from ipsecfleet.inventory.words import Selection
-from ipsecfleet.model.document import Document, TunnelResult
-from ipsecfleet.model.fleet import Fleet
-from ipsecfleet.model.plan import Plan
-from ipsecfleet.model.snapshot import Snapshot
-from ipsecfleet.model.tunnel import End, State, Tunnel
-from ipsecfleet.plan.down import DownOptions, Strength, plan_down
+from ipsecfleet.isakmpd import saved
+from ipsecfleet.model.document import Document
+from ipsecfleet.model.plan import Target
+from ipsecfleet.model.tunnel import End, Tunnel
+from ipsecfleet.plan.down import DownOptions, Strength
 from ipsecfleet.plan.files import conf_path
-from ipsecfleet.plan.judge import Verdict, Word
-from ipsecfleet.plan.up import UpOptions, plan_up
-from ipsecfleet.run.clock import Clock
-from ipsecfleet.run.engine import Engine, Outcome, Waiting, row_of
-from ipsecfleet.run.probe import STARE, Prober
-from ipsecfleet.run.scope import (
-    Scope,
-    gateway_rows,
-    look_at_files,
-    matches_nothing,
-    saved,
-    survey,
-    troubles,
-    unreachable_codes,
-)
-
-NOT_DONE = frozenset({"failed", "refused", "skipped"})
-"""States of a step that was not carried out."""
-
-BAD = NOT_DONE | {"unproven"}
-"""States of a step that make its tunnel no success."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What a changing verb works with; `ask` shows a plan and answers yes or no, the rest is the engine's."""
-
-    fleet: Fleet
-    selection: Selection
-    prober: Prober
-    clock: Clock
-    run_id: str
-    ask: Callable[[Plan], bool]
-    say: Callable[[str], None] = field(default=lambda _line: None)
-    waits: Callable[[str], None] = field(default=lambda _line: None)
-    dry_run: bool = False
-    snapshot: Snapshot | None = None
+from ipsecfleet.plan.order import Order, chosen_again, plan_for
+from ipsecfleet.plan.planfile import PlanFile
+from ipsecfleet.plan.up import UpOptions
+from ipsecfleet.plan.view import View
+from ipsecfleet.run.carrying import Job, Run, carry_out
+from ipsecfleet.run.event import Kind
+from ipsecfleet.run.journal import Archive, Kept
+from ipsecfleet.run.probe import STARE
+from ipsecfleet.run.scope import Scope, look_at_files, of_saved, revisit, survey
 
 
 def down(run: Run, options: DownOptions) -> Document:
     """Take the selected tunnels down and prove it."""
     scope = _scope(run)
-    if options.strength is Strength.REMOVE and run.snapshot is None:
-        scope = look_at_files(run.prober, scope, run.selection, _files(scope, lambda _end: True))
-    once = options.strength is Strength.ONCE
-    plan = plan_down(scope.view, _reachable(scope), options)
-    finish = _Finish(run, "down", scope, every_member=not once)
-    return finish.carry_out(plan, Waiting(negotiations=options.wait), lambda t, o: _down_text(t, o, options, plan))
+    remove = options.strength is Strength.REMOVE
+    return _planned(run, options, _with_files(run, scope, lambda _end: remove))
 
 
-def up(run: Run, options: UpOptions, up_s: float) -> Document:
-    """Bring the selected tunnels up, within `up_s` seconds of the last attempt, and prove it."""
-    scope = _scope(run)
-    if run.snapshot is None:
-        scope = look_at_files(run.prober, scope, run.selection, _files(scope, _lacks_configuration))
-    plan = plan_up(scope.view, _reachable(scope), options)
-    return _Finish(run, "up", scope, every_member=True).carry_out(plan, Waiting(up_s=up_s), _up_text)
+def up(run: Run, options: UpOptions) -> Document:
+    """Bring the selected tunnels up and prove it."""
+    return _planned(run, options, _with_files(run, _scope(run), _lacks_configuration))
+
+
+def apply(run: Run, file: PlanFile) -> Document:
+    """Carry a plan out that was made before; it is used once, and what would be refused now is refused."""
+    used = run.archive.used(file.run) if run.archive is not None else None
+    if used is not None:
+        text = f"this plan was carried out already, by run {used}"
+        raise RefusedError(text, kind="used-plan", obj=file.run, hint="make a new one by --plan-out FILE")
+    order = _forced(file.order, run)
+    scope = _revisited(run, order, file.plan.targets)
+    fresh = plan_for(order, scope.view, scope.chosen)
+    basis = () if "stale-plan" in order.options.forced else file.plan.basis
+    plan = replace(file.plan, refusals=fresh.refusals, basis=basis)
+    return carry_out(run, Job("apply", order, scope, plan, made_by=file.run))
+
+
+def resume(run: Run, kept: Kept, file: PlanFile) -> Document:
+    """Do what is left of a run. What became of it is seen at the gateways: what is done is not done again."""
+    order = _forced(file.order, run)
+    scope = _revisited(run, order, file.plan.targets)
+    left = plan_for(order, scope.view, scope.chosen)
+    first = file.plan
+    plan = replace(
+        left,
+        targets=first.targets,
+        already=first.already,
+        caveats=first.caveats,
+        settle_s=first.settle_s,
+        look_again_s=first.look_again_s,
+    )
+    return carry_out(run, Job("runs resume", order, scope, plan, continues=kept.run))
+
+
+def abort(run: Run, kept: Kept, file: PlanFile, before: str) -> Document:
+    """Take back what a run did: what it took down and was up comes up, what it brought up and was held is held."""
+    started = {e.event.tunnel for e in kept.entries if e.event.kind is Kind.STEP and e.event.state != "skipped"}
+    sent = {e.event.gateway for e in kept.entries if e.event.kind is Kind.SENDING}
+    was = View.of(run.fleet, saved.decode(before, f"snapshot of {kept.run}"))
+    down_again = isinstance(file.order.options, UpOptions)
+    targets = tuple(
+        t
+        for t in file.plan.targets
+        if (t.tunnel in started or t.gateway in sent) and (_held if down_again else _carried)(was, t)
+    )
+    options: DownOptions | UpOptions = DownOptions() if down_again else UpOptions()
+    order = _forced(Order(options, file.order.gateways), run)
+    scope = _revisited(run, order, targets)
+    return carry_out(
+        run, Job("runs abort", order, scope, plan_for(order, scope.view, scope.chosen), continues=kept.run)
+    )
+
+
+def find(archive: Archive, name: str) -> tuple[Kept, PlanFile]:
+    """A run that can be taken up again, and what it set out to do."""
+    kept = archive.run(name)
+    if kept.alive:
+        raise OperatorError(f"run {kept.run} is running", kind="running", obj=kept.run, hint="wait for its end")
+    return kept, archive.plan(kept.run)
+
+
+def _planned(run: Run, options: DownOptions | UpOptions, scope: Scope) -> Document:
+    order = Order(options, tuple(g.name for g in scope.gateways))
+    return carry_out(run, Job(order.verb, order, scope, plan_for(order, scope.view, scope.chosen)))
+
+
+def _forced(order: Order, run: Run) -> Order:
+    """The order with what the operator forces now as well."""
+    return replace(order, options=replace(order.options, forced=order.options.forced | run.forced))
 
 
 def _scope(run: Run) -> Scope:
     if run.snapshot is not None:
-        return saved(run.fleet, run.selection, run.snapshot)
+        return of_saved(run.fleet, run.selection, run.snapshot)
     return survey(run.prober, run.fleet, run.selection, verbs=STARE, reading=False)
 
 
-def _reachable(scope: Scope) -> tuple[Tunnel, ...]:
-    """The chosen tunnels of which at least one end can be read; the others are told as unreachable."""
-    return tuple(t for t in scope.chosen if any(e.state is not State.UNKNOWN for e in t.ends))
+def _revisited(run: Run, order: Order, targets: tuple[Target, ...]) -> Scope:
+    """The gateways of an order, visited again, and the tunnels of the targets."""
+    gateways = resolve_gateways(run.fleet, Selection.of(gateways=order.gateways), default_all=False)
+
+    def choose(view: View) -> tuple[Tunnel, ...]:
+        return chosen_again(view, targets)
+
+    scope = revisit(run.prober, run.fleet, gateways, choose)
+    options = order.options
+    remove = isinstance(options, DownOptions) and options.strength is Strength.REMOVE
+    return _with_files(run, scope, _lacks_configuration if isinstance(options, UpOptions) else lambda _end: remove)
+
+
+def _with_files(run: Run, scope: Scope, wanted: Callable[[End], bool]) -> Scope:
+    """The scope with what the conf files of the chosen ends that meet `wanted` make."""
+    return scope if run.snapshot is not None else look_at_files(run.prober, scope, _files(scope, wanted))
 
 
 def _files(scope: Scope, wanted: Callable[[End], bool]) -> dict[str, list[str]]:
@@ -98,136 +146,13 @@ def _lacks_configuration(end: End) -> bool:
     return end.connection is None or bool(end.missing)
 
 
-@dataclass(frozen=True, slots=True)
-class _Finish:
-    """What happens with a plan: refused, shown, declined or carried out."""
-
-    run: Run
-    command: str
-    scope: Scope
-    every_member: bool
-
-    def carry_out(self, plan: Plan, waiting: Waiting, text: Callable[[str, Outcome], str]) -> Document:
-        dark = unreachable_codes(self.scope, self.run.selection, every_member=self.every_member)
-        base = self._document(plan, dark)
-        if not self.scope.chosen:
-            return base
-        if plan.refusals:
-            return replace(
-                base, exit_code=Exit.REFUSED, result=Exit.REFUSED.word, errors=(*plan.refusals, *base.errors)
-            )
-        if not plan.targets or self.run.dry_run or self.run.snapshot is not None:
-            return base
-        if plan.waves and not self.run.ask(plan):
-            said_no = RefusedError("declined at the prompt; nothing was sent", kind="declined", obj=self.command)
-            return replace(base, exit_code=Exit.REFUSED, result=Exit.REFUSED.word, errors=(said_no,))
-        engine = Engine(self.run.prober, self.run.clock, self.scope.view, waiting, self.run.say, self.run.waits)
-        outcome = engine.run(plan)
-        return self._told(base, plan, outcome, dark, text)
-
-    def _document(self, plan: Plan, dark: Sequence[Exit]) -> Document:
-        """What is known before anything is done: the plan, who could not be visited, what is so already."""
-        nothing = [] if self.scope.chosen or dark else [Exit.NOTHING]
-        code = foremost([*dark, *nothing])
-        idle = code is Exit.OK and not plan.targets
-        return Document(
-            command=self.command,
-            run=self.run.run_id,
-            exit_code=code,
-            result="nothing" if idle else code.word,
-            gateways=gateway_rows(self.scope),
-            tunnels=self.scope.chosen,
-            steps=tuple(row_of(step, "planned") for step in plan.steps),
-            plan=plan,
-            results=tuple(TunnelResult(name, ok=True, text=f"{name}: {self.command} already") for name in plan.already),
-            errors=(*([matches_nothing(self.run.selection)] if nothing else []), *troubles(self.scope)),
-        )
-
-    def _told(
-        self, base: Document, plan: Plan, outcome: Outcome, dark: Sequence[Exit], text: Callable[[str, Outcome], str]
-    ) -> Document:
-        states = {row.state for row in outcome.steps}
-        bad = {v.target.tunnel for v in outcome.verdicts if v.word is not Word.PROVEN}
-        bad |= {row.tunnel for row in outcome.steps if row.state in BAD}
-        code = foremost([*dark, *([Exit.FAILED] if bad else [])])
-        if "refused" in states and states <= {"refused", "skipped"}:
-            code = Exit.REFUSED
-        names = dict.fromkeys(t.tunnel for t in plan.targets)
-        results = tuple(_result(name, outcome, text, ok=name not in bad) for name in names)
-        word = "unproven" if code is Exit.FAILED and not states & NOT_DONE else code.word
-        chosen = {(t.name, g) for t in self.scope.chosen for g in t.gateways}
-        fresh = tuple(t for t in outcome.view.tunnels if any((t.name, g) in chosen for g in t.gateways))
-        after = replace(self.scope, view=outcome.view)
-        return replace(
-            base,
-            exit_code=code,
-            result=word,
-            gateways=gateway_rows(after),
-            tunnels=fresh,
-            steps=outcome.steps,
-            results=(*base.results, *results),
-            errors=(*base.errors, *outcome.errors),
-        )
+def _ends(view: View, target: Target) -> list[End]:
+    return [e for t in chosen_again(view, [target]) for e in t.ends]
 
 
-def _result(name: str, outcome: Outcome, text: Callable[[str, Outcome], str], *, ok: bool) -> TunnelResult:
-    """The last line about one tunnel: what was proven, or the first thing that was not."""
-    if ok:
-        return TunnelResult(name, ok=True, text=text(name, outcome))
-    row = next((r for r in outcome.steps if r.tunnel == name and r.state in BAD), None)
-    wrong = [v for v in outcome.verdicts if v.target.tunnel == name and v.word is not Word.PROVEN]
-    if wrong and (row is None or row.state == "unproven"):
-        hint = f"; {wrong[0].hint}" if wrong[0].hint else ""
-        return TunnelResult(name, ok=False, text=f"{name}: {wrong[0].text}{hint}")
-    what = f"{row.action} on {row.gateway} {row.state}: {row.proof}" if row is not None else "not proven"
-    return TunnelResult(name, ok=False, text=f"{name}: {what}")
+def _carried(view: View, target: Target) -> bool:
+    return any(e.live for e in _ends(view, target))
 
 
-def _down_text(name: str, outcome: Outcome, options: DownOptions, plan: Plan) -> str:
-    """`customer-1: down on hub-fra1 since 03:02:11, flows gone; held until "up", a reload or a boot; …`."""
-    verdicts = [v for v in outcome.verdicts if v.target.tunnel == name]
-    where = " and ".join(dict.fromkeys(v.target.gateway for v in verdicts))
-    parts = [f"{name}: down on {where} since {_moment(outcome, verdicts)}, flows gone"]
-    parts += _kept(name, outcome, options.strength)
-    parts += dict.fromkeys(v.text for v in verdicts if v.text)
-    parts += (f"{p} keeps trying" for p in _trying(outcome, verdicts))
-    parts += plan.caveats
-    return "; ".join(parts)
-
-
-def _kept(name: str, outcome: Outcome, strength: Strength) -> Iterable[str]:
-    """What keeps it down, and where nothing does."""
-    if strength is Strength.ONCE:
-        yield "not held: an active peer or any re-initialisation brings it back"
-        return
-    tunnel = outcome.view.tunnel(name)
-    ends = tunnel.ends if tunnel is not None else ()
-    if strength is Strength.REMOVE:
-        yield "removed until the next ipsecctl -f or boot"
-    elif any(e.listing.held for e in ends):
-        yield 'held until "up", a reload or a boot'
-    else:
-        yield "in no list, so nothing was held"
-    word = "removed" if strength is Strength.REMOVE else "held"
-    yield from (f"not {word} on {e.gateway}" for e in ends if e.state is State.UNKNOWN)
-
-
-def _trying(outcome: Outcome, verdicts: Sequence[Verdict]) -> Iterable[str]:
-    """Peers, not ours, that this run leaves active: they begin by themselves."""
-    peers = (v.target.peer for v in verdicts if v.target.peer is not None and not v.target.active)
-    return dict.fromkeys(p for p in peers if not outcome.view.ours(p))
-
-
-def _up_text(name: str, outcome: Outcome) -> str:
-    verdicts = [v for v in outcome.verdicts if v.target.tunnel == name]
-    where = " and ".join(dict.fromkeys(v.target.gateway for v in verdicts))
-    return f"{name}: up on {where} since {_moment(outcome, verdicts)}"
-
-
-def _moment(outcome: Outcome, verdicts: Sequence[Verdict]) -> str:
-    """The gateway's clock at the look that proved it, in our zone."""
-    seen = [outcome.view.seen(v.target.gateway) for v in verdicts]
-    moments = [s.at for s in seen if s is not None and s.at is not None]
-    if not moments:
-        return "just now"
-    return f"{datetime.fromtimestamp(max(moments)).astimezone():%H:%M:%S}"
+def _held(view: View, target: Target) -> bool:
+    return any(e.listing.held for e in _ends(view, target))

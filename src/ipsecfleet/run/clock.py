@@ -8,6 +8,8 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+from ipsecfleet.run.stopping import Stop
+
 
 class Clock(Protocol):
     """What a run needs of time."""
@@ -19,14 +21,15 @@ class Clock(Protocol):
         """Gateway seconds since some fixed moment; never goes back."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait for so many gateway seconds."""
+        """Wait for so many gateway seconds, or until the run is stopped."""
 
 
 class RealClock:
-    """Time as it passes, `scale` times faster on the gateways than here."""
+    """Time as it passes, `scale` times faster on the gateways than here; no wait outlasts a `stop`."""
 
-    def __init__(self, scale: float = 1.0) -> None:
+    def __init__(self, scale: float = 1.0, stop: Stop | None = None) -> None:
         self._scale = scale
+        self._stop = stop or Stop()
 
     def now(self) -> float:
         return time.time()
@@ -35,7 +38,7 @@ class RealClock:
         return time.monotonic() * self._scale
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(max(0.0, seconds) / self._scale)
+        self._stop.wait(max(0.0, seconds) / self._scale)
 
 
 def run_id(now: float, token: str) -> str:

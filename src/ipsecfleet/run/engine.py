@@ -1,34 +1,39 @@
 """Carry a plan out: wave by wave, each gateway's steps in one visit, then look until the targets are judged.
 
-Before a gateway's steps its preconditions are read again; if one does not hold any more, that gateway is refused and
-nothing is sent to it. A tunnel one of whose steps failed gets no further step: half a teardown undone by the other end
-helps nobody. When more gateways fail than the inventory allows, nothing new is started.
+Before a gateway's steps what they need is read again; if it does not hold any more, that gateway is refused and nothing
+is sent to it. A tunnel one of whose steps failed gets no further step: half a teardown undone by the other end helps
+nobody. Every kind of failure counts against one budget, `max_failures` gateways; when it is used up, as after ^C,
+nothing new is started, what runs is finished, and what is left is told. Nothing is called proven that was not looked at
+for as long as its plan says.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import traceback
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
-from ipsecfleet.errors import GatewayError, IpsecfleetError, RefusedError
-from ipsecfleet.isakmpd.snapshot import ADVICE, AGAIN, snapshot_of
+from ipsecfleet.errors import BugError, Exit, GatewayError, IpsecfleetError, RefusedError
+from ipsecfleet.isakmpd.snapshot import ADVICE, AGAIN
 from ipsecfleet.isakmpd.steps import batches, command_of, lines_of
-from ipsecfleet.isakmpd.visit import Answer, Lock, Section, Unlock
+from ipsecfleet.isakmpd.visit import Section
+from ipsecfleet.model.condition import live_spis
 from ipsecfleet.model.document import StepRow
 from ipsecfleet.model.plan import Plan, Step, Wave
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
 from ipsecfleet.plan.judge import Patience, Verdict, Word, judge_down, judge_up
 from ipsecfleet.plan.view import View
+from ipsecfleet.run.acting import Acted, Actor, Locking, SkippedError, told
 from ipsecfleet.run.clock import Clock
+from ipsecfleet.run.event import Event, Kind, Listener, nobody
 from ipsecfleet.run.fanout import fan_out
 from ipsecfleet.run.probe import STARE, Prober
+from ipsecfleet.run.stopping import Stop
 
 POLL_S = 1.0
 """How often a bring-up is looked at."""
 
-LOCK_S = 60
-"""For how long a gateway is locked for its steps: longer than the visit lasts that makes them."""
-
-Say = Callable[[str], None]
+BUDGET = "more gateways failed than max_failures allows"
+CUT = "cut off while it was sent, so its outcome is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,107 +56,135 @@ class Outcome:
 
 @dataclass(slots=True)
 class Engine:
-    """One run of one plan; `say` hears what has happened, `waits` what is waited for."""
+    """One run of one plan, told to a listener as it goes; `stop` may be asked by anybody."""
 
     prober: Prober
     clock: Clock
     view: View
     waiting: Waiting = Waiting()
-    say: Say = field(default=lambda _line: None)
-    waits: Say = field(default=lambda _line: None)
-    _told: list[tuple[Step, StepRow]] = field(default_factory=list)
+    locking: Locking = field(default_factory=Locking)
+    stop: Stop = field(default_factory=Stop)
+    tell: Listener = nobody
+    _told: list[tuple[Step, StepRow, GatewaySnapshot | None]] = field(default_factory=list)
     _errors: list[IpsecfleetError] = field(default_factory=list)
     _broken: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
+    _before: dict[str, frozenset[int]] = field(default_factory=dict)
     _began: float = 0.0
 
     def run(self, plan: Plan) -> Outcome:
         """Act, settle, look, judge; again while a verdict is pending."""
         self._began = self.clock.elapsed()
-        for number, wave in enumerate(plan.waves):
-            if len(self._failed) > self.view.fleet.limits.max_failures:
-                self._skip(plan.waves[number:])
-                break
-            self._wave(wave)
-        verdicts = self._verify(plan) if plan.targets else ()
-        rows = tuple(self._proven_last(step, row) for step, row in self._told)
+        self._before = {name: live_spis(seen) for name, seen in self.view.snapshot.gateways.items()}
+        actor = Actor(self.prober, self.clock, self.stop, self.locking, self.tell)
+        verdicts: tuple[Verdict, ...] = ()
+        try:
+            for wave in plan.waves:
+                self._wave(plan, actor, wave)
+            verdicts = self._verify(plan, actor) if plan.targets else ()
+        except KeyboardInterrupt:
+            self._cut(plan)
+        rows = tuple(self._proven_last(*each) for each in self._told)
         return Outcome(rows, verdicts, self.view, tuple(self._errors))
 
-    def _wave(self, wave: Wave) -> None:
-        if wave.pause_s:
-            self.waits(f"waiting {wave.pause_s:.0f} s: {wave.why}")
+    def _wave(self, plan: Plan, actor: Actor, wave: Wave) -> None:
+        if wave.pause_s and not self.stop.asked:
+            self.tell(Event(Kind.PAUSE, f"waiting {wave.pause_s:.0f} s: {wave.why}"))
             self.clock.sleep(wave.pause_s)
         steps = [s for s in wave.steps if s.tunnel not in self._broken]
         self._note((s for s in wave.steps if s not in steps), "skipped", "an earlier step of this tunnel failed")
-        by_gateway = {name: [s for s in steps if s.gateway == name] for name in dict.fromkeys(s.gateway for s in steps)}
-        for (name, work), result in fan_out(by_gateway.items(), self._act, limit=self.prober.fanout):
-            if isinstance(result, IpsecfleetError):
-                self._fail(name, work, result)
+        basis = {b.gateway: b for b in plan.basis}
+
+        def act(job: tuple[str, list[Step]]) -> Acted:
+            try:
+                return actor.act(self.view.gateway(job[0]), job[1], basis.get(job[0]))
+            except SkippedError:
+                raise
+            except Exception:
+                self._count(job[0])
+                raise
+
+        work = [(name, [s for s in steps if s.gateway == name]) for name in dict.fromkeys(s.gateway for s in steps)]
+        for (name, mine), result in fan_out(work, act, limit=self.prober.fanout):
+            if isinstance(result, Exception):
+                self._fail(name, mine, result)
             else:
-                self._settle(work, result)
+                self._settle(mine, result)
 
-    def _act(self, job: tuple[str, list[Step]]) -> tuple[Answer, GatewaySnapshot]:
-        """Look, check what every step needs, act and look again in one visit."""
-        name, steps = job
-        gateway = self.view.gateway(name)
-        before = self.prober.see(gateway, STARE)
-        for step in steps:
-            for why in filter(None, (need.unmet(before) for need in step.needs)):
-                raise RefusedError(why, kind="stale-plan", obj=name, hint="nothing was sent there; run it again")
-        writes = (b.verb for b in batches(steps))
-        answer = self.prober.visit(gateway, (Lock(LOCK_S), *writes, *STARE, Unlock()))
-        lock = answer.last("lock")
-        if lock is None or not lock.ok:
-            raise _not_locked(name, lock)
-        return answer, snapshot_of(name, answer)
+    def _count(self, gateway: str) -> None:
+        """One gateway more that failed, in whatever way; when there are too many, nothing new is started."""
+        self._failed.add(gateway)
+        if len(self._failed) > self.view.fleet.limits.max_failures and not self.stop.asked:
+            self.stop.ask(BUDGET)
+            self.tell(Event(Kind.STOPPED, BUDGET))
 
-    def _settle(self, steps: Sequence[Step], result: tuple[Answer, GatewaySnapshot]) -> None:
+    def _settle(self, steps: Sequence[Step], done: Acted) -> None:
         """Record what became of a gateway's steps."""
-        answer, after = result
-        sections = [s for s in answer.sections if s.name in {"write", "load", "unload"}]
+        sections = [s for s in done.answer.sections if s.name in {"write", "load", "unload"}]
+        self._before[done.before.gateway] = self._before.get(done.before.gateway, frozenset()) | live_spis(done.before)
         for batch, section in zip_longest(batches(steps), sections):
             if section is None or section.status != "ok":
                 self._not_taken(batch.steps, section)
                 continue
             for step in batch.steps:
-                self._note([step], *_proof(step, after))
+                state, proof, at = _proof(step, done.after, done.before)
+                self._note([step], state, proof, at, done.before)
+                if state == "unproven":
+                    self._count(step.gateway)
 
     def _not_taken(self, steps: Sequence[Step], section: Section | None) -> None:
         """A write or an ipsecctl that did not end well: its tunnels get no further step."""
         first, why = steps[0], _said(section)
         self._broken |= {s.tunnel for s in steps}
-        self._failed.add(first.gateway)
+        self._count(first.gateway)
         text = f"{first.gateway} did not take {first.action.value} for {first.tunnel}: {why}"
         self._errors.append(GatewayError(text, kind="step", obj=first.gateway, hint=_hint(section)))
         self._note(steps, "failed", why)
 
-    def _fail(self, name: str, steps: Sequence[Step], error: IpsecfleetError) -> None:
-        self._failed.add(name)
+    def _fail(self, name: str, steps: Sequence[Step], error: Exception) -> None:
         self._broken |= {s.tunnel for s in steps}
-        self._errors.append(error)
-        self._note(steps, "refused" if isinstance(error, RefusedError) else "failed", error.message)
+        if isinstance(error, SkippedError):
+            self._note(steps, "skipped", error.message)
+            return
+        said = error if isinstance(error, IpsecfleetError) else self._bug(name, error)
+        self._errors.append(said)
+        self._note(steps, "refused" if isinstance(said, RefusedError) else "failed", said.message)
 
-    def _skip(self, waves: Iterable[Wave]) -> None:
-        for wave in waves:
-            self._broken |= {s.tunnel for s in wave.steps}
-            self._note(wave.steps, "skipped", "more gateways failed than max_failures allows")
+    def _bug(self, name: str, error: Exception) -> BugError:
+        self.tell(Event(Kind.BUG, "".join(traceback.format_exception(error)), name))
+        return BugError.of(error, name)
 
-    def _note(self, steps: Iterable[Step], state: str, proof: str | None, at: float | None = None) -> None:
+    def _cut(self, plan: Plan) -> None:
+        """The second signal: what was begun is left to the gateways, and what is left is told."""
+        self.stop.ask("interrupted", Exit.INTERRUPTED)
+        ended = {step for step, _, _ in self._told}
+        self._note((s for s in plan.steps if s not in ended), "failed", CUT)
+
+    def _note(
+        self,
+        steps: Iterable[Step],
+        state: str,
+        proof: str | None,
+        at: float | None = None,
+        before: GatewaySnapshot | None = None,
+    ) -> None:
         offset = self.clock.elapsed() - self._began
         for step in steps:
-            self._told.append((step, row_of(step, state, proof, offset_s=round(offset, 1), at=at)))
-            what = step.connection or step.phase1 or step.peer or step.file
-            self.say(f"{step.gateway}: {step.action.value} {what}: {state}")
+            row = row_of(step, state, proof, offset_s=round(offset, 1), at=at)
+            self._told.append((step, row, before))
+            why = f" ({proof})" if state in {"failed", "refused", "skipped", "unproven"} else ""
+            text = f"{told(step)}: {state}{why}"
+            self.tell(Event(Kind.STEP, text, step.gateway, step.tunnel, step.action.value, state))
 
-    def _proven_last(self, step: Step, row: StepRow) -> StepRow:
+    def _proven_last(self, step: Step, row: StepRow, before: GatewaySnapshot | None) -> StepRow:
         """A step that was carried out as the last look shows it: what it did may not have lasted."""
         seen = self.view.seen(step.gateway)
-        if row.state not in {"proven", "unproven"} or seen is None:
+        if row.state not in {"proven", "unproven"} or seen is None or before is None:
             return row
-        state, proof, at = _proof(step, seen)
+        state, proof, at = _proof(step, seen, before)
         return replace(row, state=state, proof=proof, at=at)
 
-    def _verify(self, plan: Plan) -> tuple[Verdict, ...]:
+    def _verify(self, plan: Plan, actor: Actor) -> tuple[Verdict, ...]:
         """Look until nothing is pending any more; what a verdict asks for again is done once."""
         changed = self.clock.elapsed()
         repeated: list[tuple[str, str]] = []
@@ -161,26 +194,36 @@ class Engine:
         suspects = _running(self.view.snapshot)
         while True:
             elapsed = self.clock.elapsed() - changed
-            patience = Patience(elapsed, self.waiting.negotiations, suspects, tuple(repeated), doubted)
+            patience = Patience(elapsed, self.waiting.negotiations, suspects, tuple(repeated), doubted, self._before)
             verdicts = (judge_up if plan.verb == "up" else judge_down)(plan, self.view, patience)
             doubted = frozenset((v.target.gateway, v.target.tunnel) for v in verdicts if v.doubtful)
+            if self.stop.asked:
+                return self._told_of(_unsettled(v, plan, elapsed, self.stop.why) for v in verdicts)
             again = [v for v in verdicts if v.again and v.target.tunnel not in self._broken]
             if again:
                 repeated += dict.fromkeys((v.target.gateway, v.target.tunnel) for v in again)
-                self._wave(Wave(tuple(dict.fromkeys(s for v in again for s in v.again))))
+                self._wave(plan, actor, Wave(tuple(dict.fromkeys(s for v in again for s in v.again))))
                 self._look(plan)
                 continue
             pending = [v for v in verdicts if v.word is Word.PENDING and v.target.tunnel not in self._broken]
             if not pending or (plan.verb == "up" and elapsed > self.waiting.up_s):
-                return tuple(_final(v) for v in verdicts)
-            self.waits(f"{pending[0].target.tunnel}: {pending[0].text}")
+                return self._told_of(map(_final, verdicts))
+            self.tell(Event(Kind.WAITING, f"{pending[0].target.tunnel}: {pending[0].text}"))
             self.clock.sleep(POLL_S if plan.verb == "up" else _pause(plan, elapsed))
             self._look(plan)
+
+    def _told_of(self, verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+        final = tuple(verdicts)
+        for v in final:
+            text = f"{v.target.tunnel} on {v.target.gateway}: {v.word.value}" + (f", {v.text}" if v.text else "")
+            self.tell(Event(Kind.VERDICT, text, v.target.gateway, v.target.tunnel, state=v.word.value))
+        return final
 
     def _look(self, plan: Plan) -> None:
         names = dict.fromkeys([*(t.gateway for t in plan.targets), *(s.gateway for s in plan.steps)])
         fresh = self.prober.look((self.view.gateway(n) for n in names), STARE)
         self.view = View.of(self.view.fleet, self.view.snapshot.updated(fresh))
+        self.tell(Event(Kind.LOOKED, f"looked at {', '.join(names)}"))
 
 
 def row_of(
@@ -202,15 +245,9 @@ def _hint(section: Section | None) -> str:
     return ADVICE.get(section.status, AGAIN) if section is not None else "look at the gateway, then run this again"
 
 
-def _not_locked(name: str, section: Section | None) -> IpsecfleetError:
-    """Why nothing was sent: another run has the lock, or it could not be written."""
-    fault = RefusedError if section is not None and section.status == "held" else GatewayError
-    return fault(f"{name} could not be locked: {_said(section)}", kind="locked", obj=name, hint=_hint(section))
-
-
-def _proof(step: Step, seen: GatewaySnapshot) -> tuple[str, str | None, float | None]:
+def _proof(step: Step, seen: GatewaySnapshot, before: GatewaySnapshot) -> tuple[str, str | None, float | None]:
     """What a look says of a step that was carried out: its state, the proof or what is missing, and when."""
-    unmet = next(filter(None, (p.unmet(seen) for p in step.proof)), None)
+    unmet = next(filter(None, (p.unmet(seen, before) for p in step.proof)), None)
     if not step.proof:
         return "done", None, seen.at
     return ("unproven", unmet, seen.at) if unmet else ("proven", "a fresh look shows it", seen.at)
@@ -224,6 +261,13 @@ def _running(snapshot: Snapshot) -> frozenset[str]:
 
 def _final(verdict: Verdict) -> Verdict:
     return replace(verdict, word=Word.FAILED) if verdict.word is Word.PENDING else verdict
+
+
+def _unsettled(verdict: Verdict, plan: Plan, elapsed: float, why: str) -> Verdict:
+    """What a run that was stopped may still call proven: what was looked at for as long as the plan says."""
+    if verdict.word is Word.PROVEN and elapsed < max(plan.settle_s, plan.look_again_s):
+        return replace(verdict, word=Word.FAILED, text=f"{why} before the last look")
+    return _final(verdict)
 
 
 def _pause(plan: Plan, elapsed: float) -> float:

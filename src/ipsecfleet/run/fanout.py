@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
-from ipsecfleet.errors import IpsecfleetError
-
 NOTICED_S = 0.2
 """How late a signal is noticed at most."""
 
@@ -22,13 +20,13 @@ Result = TypeVar("Result")
 
 def fan_out(
     items: Iterable[Item], work: Callable[[Item], Result], *, limit: int
-) -> Iterator[tuple[Item, Result | IpsecfleetError]]:
+) -> Iterator[tuple[Item, Result | Exception]]:
     """Do `work` on every item, at most `limit` at once; yields each item with its result or its error.
 
-    What was not raised on purpose is a bug, and is raised again here.
+    What ends a process is raised here, where the results are read.
     """
     todo: queue.SimpleQueue[Item] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[Item, Result | Exception]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[Item, Result | BaseException]] = queue.SimpleQueue()
     count = 0
     for item in items:
         todo.put(item)
@@ -37,12 +35,12 @@ def fan_out(
         threading.Thread(target=_worker, args=(todo, done, work), daemon=True).start()
     for _ in range(count):
         item, result = _next(done)
-        if isinstance(result, Exception) and not isinstance(result, IpsecfleetError):
+        if isinstance(result, BaseException) and not isinstance(result, Exception):
             raise result
         yield item, result
 
 
-def _next(done: "queue.SimpleQueue[tuple[Item, Result | Exception]]") -> tuple[Item, Result | Exception]:
+def _next(done: "queue.SimpleQueue[tuple[Item, Result | BaseException]]") -> tuple[Item, Result | BaseException]:
     while True:
         with suppress(queue.Empty):
             return done.get(timeout=NOTICED_S)
@@ -50,7 +48,7 @@ def _next(done: "queue.SimpleQueue[tuple[Item, Result | Exception]]") -> tuple[I
 
 def _worker(
     todo: "queue.SimpleQueue[Item]",
-    done: "queue.SimpleQueue[tuple[Item, Result | Exception]]",
+    done: "queue.SimpleQueue[tuple[Item, Result | BaseException]]",
     work: Callable[[Item], Result],
 ) -> None:
     while True:
@@ -62,3 +60,6 @@ def _worker(
             done.put((item, work(item)))
         except Exception as error:  # noqa: BLE001  # handed to whoever reads the results
             done.put((item, error))
+        except BaseException as error:  # noqa: BLE001  # the same, and nothing more is done
+            done.put((item, error))
+            return

@@ -62,7 +62,7 @@ class Prober:
         for gateway, result in looks:
             if isinstance(result, GatewayError):
                 failed[gateway.name] = result
-            elif isinstance(result, IpsecfleetError):
+            elif isinstance(result, Exception):
                 raise result
             else:
                 seen[gateway.name] = result

@@ -16,7 +16,7 @@ from ipsecfleet.model.sa import Sa
 from ipsecfleet.model.snapshot import Snapshot, Unknown
 from ipsecfleet.plan.files import conf_path
 from ipsecfleet.run.probe import GLANCE, STARE, Prober
-from ipsecfleet.run.scope import Scope, gateway_rows, matches_nothing, saved, survey, troubles, unreachable_codes
+from ipsecfleet.run.scope import Scope, gateway_rows, matches_nothing, of_saved, survey, troubles, unreachable_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def check(reading: Reading) -> Document:
     gateways = resolve_gateways(reading.fleet, reading.selection, default_all=True)
     reading.prober.keep = True
     snapshot = reading.prober.look(gateways, (*STARE, Files()))
-    scope = saved(reading.fleet, Selection(), snapshot)
+    scope = of_saved(reading.fleet, Selection(), snapshot)
     found = tuple(f for gateway in gateways for f in _found(reading.prober, scope, gateway))
     bad = any(f.severity != "info" for f in found)
     code = foremost([Exit.UNREACHABLE if snapshot.failed else Exit.OK, Exit.FINDINGS if bad else Exit.OK])
@@ -91,7 +91,7 @@ def _found(prober: Prober, scope: Scope, gateway: Gateway) -> tuple[Finding, ...
 
 def _scope(reading: Reading) -> Scope:
     if reading.snapshot is not None:
-        return saved(reading.fleet, reading.selection, reading.snapshot)
+        return of_saved(reading.fleet, reading.selection, reading.snapshot)
     verbs = STARE if reading.prober.keep else GLANCE
     return survey(reading.prober, reading.fleet, reading.selection, verbs=verbs, reading=True)
 

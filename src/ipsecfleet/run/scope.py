@@ -4,7 +4,7 @@ The other end of a selected tunnel belongs to the run. Where the inventory names
 the daemons tell, it is visited as soon as the first look has told.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ipsecfleet.errors import Exit, GatewayError, OperatorError
@@ -18,14 +18,22 @@ from ipsecfleet.model.tunnel import Tunnel
 from ipsecfleet.plan.view import View
 from ipsecfleet.run.probe import STARE, Prober
 
+Choice = Callable[[View], tuple[Tunnel, ...]]
+"""The tunnels of a view that a command is about."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What was asked for, what was seen, and the tunnels that are meant."""
+    """What was asked for, what was seen, and how the tunnels that are meant are found in it."""
 
     view: View
     gateways: tuple[Gateway, ...]
     chosen: tuple[Tunnel, ...]
+    choose: Choice
+
+    @classmethod
+    def of(cls, view: View, gateways: Iterable[Gateway], choose: Choice) -> "Scope":
+        return cls(view, tuple(gateways), choose(view), choose)
 
 
 def survey(prober: Prober, fleet: Fleet, selection: Selection, *, verbs: Sequence[Verb], reading: bool) -> Scope:
@@ -42,26 +50,30 @@ def survey(prober: Prober, fleet: Fleet, selection: Selection, *, verbs: Sequenc
     if missing:
         gateways += missing
         view = View.of(fleet, snapshot.updated(prober.look(missing, verbs)))
-        chosen = pick(view.tunnels, fleet, selection)
-    return Scope(view, tuple(gateways), chosen)
+    return Scope.of(view, gateways, lambda v: pick(v.tunnels, fleet, selection))
 
 
-def saved(fleet: Fleet, selection: Selection, snapshot: Snapshot) -> Scope:
+def of_saved(fleet: Fleet, selection: Selection, snapshot: Snapshot) -> Scope:
     """The same from a snapshot that was saved, without any gateway."""
     names = (*snapshot.gateways, *snapshot.failed)
     gateways = tuple(fleet.gateway(n) or Gateway(n, n) for n in names)
     view = View.of(_with(fleet, gateways), snapshot)
-    return Scope(view, gateways, pick(view.tunnels, view.fleet, selection))
+    return Scope.of(view, gateways, lambda v: pick(v.tunnels, v.fleet, selection))
 
 
-def look_at_files(prober: Prober, scope: Scope, selection: Selection, conf: dict[str, list[str]]) -> Scope:
+def revisit(prober: Prober, fleet: Fleet, gateways: Sequence[Gateway], choose: Choice) -> Scope:
+    """The same of gateways that are known already, as for what is left of a run."""
+    view = View.of(_with(fleet, gateways), prober.look(gateways, STARE))
+    return Scope.of(view, gateways, choose)
+
+
+def look_at_files(prober: Prober, scope: Scope, conf: dict[str, list[str]]) -> Scope:
     """The same scope with what ipsecctl makes of the named conf files of each gateway."""
     if not conf:
         return scope
     gateways = [scope.view.gateway(name) for name in conf]
     fresh = prober.look(gateways, STARE, {n: tuple(dict.fromkeys(paths)) for n, paths in conf.items()})
-    view = View.of(scope.view.fleet, scope.view.snapshot.updated(fresh))
-    return Scope(view, scope.gateways, pick(view.tunnels, view.fleet, selection))
+    return Scope.of(View.of(scope.view.fleet, scope.view.snapshot.updated(fresh)), scope.gateways, scope.choose)
 
 
 def unreachable_codes(scope: Scope, selection: Selection, *, every_member: bool = False) -> list[Exit]:

@@ -37,7 +37,7 @@ class Trust:
         fetched = fan_out(gateways, lambda g: self.fetch(g, self.timeout), limit=fanout)
         for name, keys in sorted(((gateway.name, shown) for gateway, shown in fetched), key=itemgetter(0)):
             try:
-                if isinstance(keys, IpsecfleetError):
+                if isinstance(keys, Exception):
                     raise keys
                 self._one(name, keys)
             except IpsecfleetError as error:
