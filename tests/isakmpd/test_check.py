@@ -1,8 +1,8 @@
 from facts import N1, flows, kernel, phase1, sa, seen
 
-from ipsecfleet.isakmpd.check import findings
+from ipsecfleet.isakmpd.check import LEVELS, findings
 from ipsecfleet.isakmpd.names import alias_of
-from ipsecfleet.isakmpd.visit import Answer, Section
+from ipsecfleet.isakmpd.visit import Answer, Section, digest
 from ipsecfleet.model.fleet import Carp, Gateway
 from ipsecfleet.model.snapshot import Unknown
 
@@ -32,6 +32,23 @@ def wrong(**more: object) -> list[tuple[str, str]]:
 def test_a_gateway_that_is_well() -> None:
     assert wrong() == []
     assert ("info", "carp", "carp0 is master") in found()
+
+
+def test_the_level() -> None:
+    levels = {
+        p: [f for f in found(gateway=Gateway("hub", "192.0.2.1", privilege=p)) if f[1] == "level"] for p in LEVELS
+    }
+    assert {p: f[0][:2] for p, f in levels.items()} == {
+        "none": ("info", "level"), "doas": ("info", "level"), "restricted": ("problem", "level"),
+    }  # fmt: skip
+
+
+def test_an_installed_program_must_be_this_versions() -> None:
+    installed = Gateway("hub", "192.0.2.1", privilege="restricted")
+    assert wrong(gateway=installed, host=f"sha256 {digest()}\n") == []
+    text = "restricted: the installed visit program is not this version's, its sha256 is"
+    assert wrong(gateway=installed, host="sha256 0a0b\n") == [("level", f"{text} 0a0b")]
+    assert wrong(gateway=installed) == [("level", f"{text} not told")]
 
 
 def test_what_a_fifo_can_be() -> None:

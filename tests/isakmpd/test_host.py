@@ -13,6 +13,7 @@ fifo-mode 0600
 pid 4711
 result-mode 644
 version 1
+sha256 0a0b
 """
 
 CARP = b"""\
@@ -57,6 +58,7 @@ def test_what_a_gateway_says_of_itself() -> None:
         daemon_state="running",
         result_mode=0o644,
         version="1",
+        sha256="0a0b",
     )
 
 

@@ -161,6 +161,14 @@ def test_the_remote_command(privilege: str, runs: str) -> None:
     assert visit.remote_command(privilege) == f"/bin/sh -c 'echo \"ipsecfleet $SSH_CONNECTION\"; exec {runs}'"
 
 
+@pytest.mark.parametrize(
+    ("privilege", "permits"),
+    [("doas", "cmd /usr/bin/perl args -T -"), ("restricted", "cmd /usr/local/libexec/ipsecfleet-visit args")],
+)
+def test_the_rule_of_doas_conf(privilege: str, permits: str) -> None:
+    assert visit.doas_rule(privilege, "ops") == f"permit nopass ops as root {permits}"
+
+
 def test_an_unknown_privilege_is_the_operators_mistake() -> None:
     with pytest.raises(OperatorError):
         visit.remote_command("sudo")

@@ -935,6 +935,14 @@ def test_an_installed_program_takes_no_paths(request_: visit.Request, status: st
     assert [s.status for s in visit.decode(done.stdout, NONCE).sections] == [status]
 
 
+def test_an_installed_program_tells_its_hash() -> None:
+    request = visit.Request(NONCE, (visit.Host(),))
+    done = subprocess.run(["perl", "-T", PROGRAM], input=request.encode(), capture_output=True, check=True)
+    host = visit.decode(done.stdout, NONCE).last("host")
+    assert host is not None
+    assert f"sha256 {visit.digest()}" in host.body.decode().splitlines()
+
+
 def test_the_program_compiles_cleanly_with_perl_base_alone() -> None:
     checked = subprocess.run(["perl", "-T", "-w", "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert checked.stderr == f"{PROGRAM} syntax OK\n"

@@ -1,5 +1,7 @@
 """What a visit asks and what becomes of answers that are not whole."""
 
+from dataclasses import replace
+
 import pytest
 
 from ipsecfleet.errors import GatewayError, IpsecfleetError, UnreachableError
@@ -24,9 +26,9 @@ def whole(asked: Visit, body: bytes = b"") -> Outcome:
     return Outcome(SHAKEN + b"ipsecfleet 1 " + nonce + b"\n" + section + nonce + b" done 1\n", b"", 0, 0.1)
 
 
-def failure(made: Prober) -> GatewayError:
+def failure(made: Prober, gateway: Gateway = HUB) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
-        made.visit(HUB, STARE)
+        made.visit(gateway, STARE)
     return caught.value
 
 
@@ -35,6 +37,32 @@ def test_doas_refused() -> None:
     assert (error.kind, error.phase, error.obj) == ("doas", "command", "hub")
     assert error.message == "doas on hub refused: doas: Operation not permitted"
     assert "permit nopass ipsecops as root cmd /usr/bin/perl" in error.hint
+
+
+def test_where_the_account_is_restricted_every_hint_leads_to_the_installed_program() -> None:
+    restricted = replace(HUB, privilege="restricted")
+    denied = failure(prober(SHAKEN, b"doas: Operation not permitted\n"), restricted)
+    assert f'"permit nopass ipsecops as root cmd {visit.INSTALLED} args"' in denied.hint
+    missing = failure(prober(SHAKEN, f"doas: {visit.INSTALLED}: command not found\n".encode()), restricted)
+    assert missing.hint == "install the visit program there: ipsecfleet check --install-help"
+    old = failure(prober(SHAKEN, b"ipsecfleet: not a request of version 1\n", 2), restricted)
+    assert (old.kind, old.hint) == ("incomplete", "compare what is installed there: ipsecfleet check --install-help")
+    assert denied.hint.endswith("ipsecfleet check --install-help")
+
+
+def test_a_program_that_refuses_the_request_has_done_nothing() -> None:
+    def answer(asked: Visit) -> Outcome:
+        nonce = asked.stdin.split()[2]
+        why = b"malformed request: a verb is unknown"
+        section = nonce + b" request invalid %d\n%b\n" % (len(why), why)
+        return Outcome(SHAKEN + b"ipsecfleet 1 " + nonce + b"\n" + section + nonce + b" done 1\n", b"", 0, 0.1)
+
+    made = Prober(FakeTransport(answer), who="RUN ops@desk")
+    error = failure(made, replace(HUB, privilege="restricted"))
+    assert (error.kind, error.message) == (
+        "request", "the visit program on hub refused: malformed request: a verb is unknown",
+    )  # fmt: skip
+    assert error.hint == "compare what is installed there: ipsecfleet check --install-help"
 
 
 def test_our_command_did_not_run() -> None:

@@ -83,8 +83,18 @@ def names(
 
 
 @verb(app, "check", selects=True)
-def check(session: Session, selecting: Selecting) -> "Document":
+def check(
+    session: Session,
+    selecting: Selecting,
+    install_help: Annotated[
+        bool, typer.Option("--install-help", help="Tell how to install the visit program; contact nobody.")
+    ] = False,
+) -> "Document":
     """Look for what would hurt: login, doas, FIFO, daemon, file modes, include lines, CARP, aliases."""
+    if install_help:
+        from ipsecfleet.isakmpd.install import install_help as told
+
+        return told()
     from ipsecfleet.run.reading import check as check_all
 
     return check_all(_reading(session, selecting.selection(), None))

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from stat import S_IRWXO, S_IWGRP, S_IXGRP
 
 from ipsecfleet.isakmpd import host, names
-from ipsecfleet.isakmpd.host import ConfFile, ConfFiles
-from ipsecfleet.isakmpd.visit import Answer
+from ipsecfleet.isakmpd.host import ConfFile, ConfFiles, HostFacts
+from ipsecfleet.isakmpd.install import HELP
+from ipsecfleet.isakmpd.visit import Answer, digest
 from ipsecfleet.model.document import Finding
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.snapshot import GatewaySnapshot, Unknown
@@ -16,11 +17,21 @@ FIFO_FAULTS = {
     "no-reader": ("nobody reads isakmpd.fifo, so isakmpd does not run", "start it: rcctl restart isakmpd"),
 }
 
+LEVELS = {
+    "none": "none: the login is root's",
+    "doas": "doas: the account may run perl as root, so it is as good as root",
+    "restricted": "restricted: the installed visit program is this version's",
+}
+"""What each privilege comes to."""
+
 
 def findings(gateway: Gateway, answer: Answer, seen: GatewaySnapshot, conf_files: Sequence[str]) -> tuple[Finding, ...]:
     """Everything found, problems and warnings beside what is well; `conf_files` are the inventory's for this gateway."""
+    section = answer.last("host")
+    facts = host.parse_host(section.body) if section is not None else HostFacts()
     every = (
-        *_daemon(gateway, answer, seen),
+        *_level(gateway, facts, seen),
+        *_daemon(gateway, facts, seen),
         *_carp(gateway, seen),
         *_aliases(seen),
         *_conf(gateway, answer, conf_files),
@@ -32,9 +43,19 @@ def _finding(seen: str, severity: str, subject: str, text: str, hint: str = "") 
     return Finding(seen, severity, subject, text, hint)
 
 
-def _daemon(gateway: Gateway, answer: Answer, seen: GatewaySnapshot) -> Iterable[Finding]:
+def _level(gateway: Gateway, facts: HostFacts, seen: GatewaySnapshot) -> Iterable[Finding]:
     name = gateway.name
-    yield _finding(name, "info", "login", f"visit program ran, level {gateway.privilege}, {seen.release or 'unknown'}")
+    yield _finding(name, "info", "login", f"visit program ran, {seen.release or 'unknown'}")
+    if gateway.privilege == "restricted" and facts.sha256 != digest():
+        told = facts.sha256 or "not told"
+        text = f"restricted: the installed visit program is not this version's, its sha256 is {told}"
+        yield _finding(name, "problem", "level", text, HELP)
+    else:
+        yield _finding(name, "info", "level", LEVELS[gateway.privilege])
+
+
+def _daemon(gateway: Gateway, facts: HostFacts, seen: GatewaySnapshot) -> Iterable[Finding]:
+    name = gateway.name
     if seen.fifo in FIFO_FAULTS:
         text, hint = FIFO_FAULTS[seen.fifo]
         yield _finding(name, "problem", "fifo", text, hint)
@@ -49,8 +70,6 @@ def _daemon(gateway: Gateway, answer: Answer, seen: GatewaySnapshot) -> Iterable
         causes.setdefault(unknown, part)
     for unknown, part in causes.items():
         yield _finding(name, "problem", part, f"could not be read: {unknown.why}", unknown.hint)
-    section = answer.last("host")
-    facts = host.parse_host(section.body) if section is not None else host.HostFacts()
     if facts.fifo_mode is not None and facts.fifo_mode & 0o077:
         yield _finding(name, "problem", "fifo", f"isakmpd.fifo has mode {facts.fifo_mode:04o}", "chmod 0600 it")
 

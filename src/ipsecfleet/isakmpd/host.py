@@ -35,7 +35,8 @@ class HostFacts:
     """What a visit says of its gateway; None where it did not.
 
     `time` is the gateway's clock in epoch seconds; `fifo` is fifo, missing, irregular or no-reader; `daemon_state` is
-    running (then `pid` is known), none or stale; the modes are permission bits; `version` is the visit program's.
+    running (then `pid` is known), none or stale; the modes are permission bits; `version` is the visit program's;
+    `sha256` is its own where it is installed.
     """
 
     time: float | None = None
@@ -47,6 +48,7 @@ class HostFacts:
     daemon_state: str | None = None
     result_mode: int | None = None
     version: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ def parse_host(data: bytes) -> HostFacts:
         daemon_state="running" if pid is not None else said.get("pid") or None,
         result_mode=_mode(said.get("result-mode", "")),
         version=said.get("version") or None,
+        sha256=said.get("sha256") or None,
     )
 
 

@@ -20,7 +20,9 @@ gateway wrote in between cannot end a section early, and without the last line t
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Protocol
 
 from ipsecfleet.errors import OperatorError, RefusedError
@@ -28,6 +30,8 @@ from ipsecfleet.isakmpd import fifo
 from ipsecfleet.model.snapshot import Unknown
 
 PROTOCOL = "ipsecfleet 1"
+INSTALLED = "/usr/local/libexec/ipsecfleet-visit"
+"""Where the visit program is on a restricted gateway."""
 
 LONGEST_LOCK_S = 600
 """As long as the run lock may be held without being renewed."""
@@ -36,11 +40,7 @@ MOST_SECTIONS = 10_000
 """The most sections of one answer; a whole visit has a dozen and one per conf file and write."""
 
 _REMOTE = "/bin/sh -c 'echo \"ipsecfleet $SSH_CONNECTION\"; exec {}'"
-_PROGRAMS = {
-    "doas": "doas -n /usr/bin/perl -T -",
-    "none": "/usr/bin/perl -T -",
-    "restricted": "doas -n /usr/local/libexec/ipsecfleet-visit",
-}
+_PROGRAMS = {"doas": "doas -n /usr/bin/perl -T -", "none": "/usr/bin/perl -T -", "restricted": f"doas -n {INSTALLED}"}
 
 _path = re.compile(r"(?!.*/\.\.(?:/|\Z))/[A-Za-z0-9._/-]{0,250}")
 _handshake = re.compile(rb"\nipsecfleet\b([^\n]{0,400})\n")
@@ -56,9 +56,25 @@ def remote_command(privilege: str) -> str:
     return _REMOTE.format(_PROGRAMS[privilege])
 
 
+def doas_rule(privilege: str, user: str) -> str:
+    """The rule of doas.conf(5) that permits `user` what a visit runs and no more; for doas and restricted."""
+    command, *arguments = _PROGRAMS[privilege].removeprefix("doas -n ").split()
+    return " ".join(("permit nopass", user, "as root cmd", command, "args", *arguments))
+
+
+def source() -> Traversable:
+    """The visit program as it comes with us."""
+    return files("ipsecfleet.isakmpd").joinpath("visit.pl")
+
+
 def program() -> bytes:
     """The text of the visit program, sent before the request where it is not installed."""
-    return files("ipsecfleet.isakmpd").joinpath("visit.pl").read_bytes()
+    return source().read_bytes()
+
+
+def digest() -> str:
+    """The SHA256 of the visit program, as `sha256 -q` prints it."""
+    return sha256(program()).hexdigest()
 
 
 class Verb(Protocol):

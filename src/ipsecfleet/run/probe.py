@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from ipsecfleet.errors import GatewayError, IpsecfleetError
 from ipsecfleet.isakmpd import visit
+from ipsecfleet.isakmpd.install import HELP
 from ipsecfleet.isakmpd.snapshot import snapshot_of
-from ipsecfleet.isakmpd.visit import Answer, ConfNames, Exchanges, Flows, Host, Report, Sad, Verb
+from ipsecfleet.isakmpd.visit import Answer, ConfNames, Exchanges, Flows, Host, Report, Sad, Section, Verb
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot
 from ipsecfleet.run.fanout import fan_out
@@ -22,6 +23,8 @@ LIMIT = 64 * 1024 * 1024
 
 GRACE_S = 3.0
 """How much sooner than our deadline the visit program ends by itself, so that it can say why."""
+
+AGAIN = "run it again; if it stays so, look at the gateway's load and disk"
 
 GLANCE: tuple[Verb, ...] = (Host(), Report(), Flows(), Sad(), Exchanges(only_if_needed=True))
 """What reading verbs ask; the daemon's own table only when something is not up."""
@@ -93,6 +96,8 @@ class Prober:
         answer = visit.decode(outcome.stdout, request.nonce, verbs)
         if not answer.complete:
             raise _incomplete(gateway, answer, outcome)
+        if (refused := answer.last("request")) is not None:
+            raise _not_understood(gateway, refused)
         if self.keep:
             self.answers[gateway.name] = answer
         return answer
@@ -105,11 +110,7 @@ def _incomplete(gateway: Gateway, answer: Answer, outcome: Outcome) -> Ipsecflee
     name = gateway.name
     if answer.handshake is not None and not answer.sections and said.startswith("doas"):
         return GatewayError(
-            f"doas on {name} refused: {said}",
-            phase="command",
-            kind="doas",
-            obj=name,
-            hint=_doas_hint(said, gateway.user or "USER"),
+            f"doas on {name} refused: {said}", phase="command", kind="doas", obj=name, hint=_doas_hint(gateway, said)
         )
     if answer.handshake is None:
         return GatewayError(
@@ -123,12 +124,27 @@ def _incomplete(gateway: Gateway, answer: Answer, outcome: Outcome) -> Ipsecflee
         f"the answer of {name} is not whole: {why}",
         kind="incomplete",
         obj=name,
-        hint="run it again; if it stays so, look at the gateway's load and disk",
+        hint=AGAIN if answer.sections else _program_hint(gateway),
     )
 
 
-def _doas_hint(said: str, user: str) -> str:
-    """What to do about doas's words (host.md 3): its file is not safe, or does not permit us without a password."""
+def _not_understood(gateway: Gateway, refused: Section) -> GatewayError:
+    """The visit program did nothing of what it was asked, such as an installed one of another version."""
+    why = refused.body.decode("utf-8", "replace").strip()
+    text = f"the visit program on {gateway.name} refused: {why}"
+    return GatewayError(text, kind="request", obj=gateway.name, hint=_program_hint(gateway))
+
+
+def _program_hint(gateway: Gateway) -> str:
+    """What to do when the visit program does not do its work: one that is installed may not be ours."""
+    return f"compare what is installed there: {HELP}" if gateway.privilege == "restricted" else AGAIN
+
+
+def _doas_hint(gateway: Gateway, said: str) -> str:
+    """What to do about doas's words (host.md 3): its file is not safe, does not permit us, or there is no program."""
     if "writable" in said or "not owned" in said:
         return "chown root:wheel /etc/doas.conf; chmod 0600 /etc/doas.conf"
-    return f'permit it in /etc/doas.conf: "permit nopass {user} as root cmd /usr/bin/perl args -T -"'
+    if visit.INSTALLED in said:
+        return f"install the visit program there: {HELP}"
+    rule = f'permit it in /etc/doas.conf: "{visit.doas_rule(gateway.privilege, gateway.user or "USER")}"'
+    return f"{rule}; see {HELP}" if gateway.privilege == "restricted" else rule
