@@ -1,5 +1,6 @@
 """One gateway of a lab, reached by OpenSSH's own sshd instead of the lab's."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -50,7 +51,8 @@ def server(
     tmp_path_factory: pytest.TempPathFactory, simulated: LabDir, etc_before: dict[str, str]
 ) -> Iterator[realssh.RealSsh]:
     authorized = simulated.identity.with_suffix(".pub").read_text()
-    with realssh.running(tmp_path_factory.mktemp("openssh") / "sshd", authorized) as sshd:
+    home = tmp_path_factory.mktemp("openssh") / "sshd"
+    with realssh.running(home, authorized, simulated.gateway("hub-fra1").root) as sshd:
         yield sshd
 
 
@@ -77,3 +79,26 @@ def ipsecfleet(tmp_path: Path, simulated: LabDir, sshd: realssh.RealSsh) -> Oper
     inventory.write_text(simulated.inventory.read_text().replace(f"port = {port}\n", f"port = {sshd.port}\n"))
     shutil.copy(sshd.known_hosts, inventory.with_name("known_hosts"))
     return Operator(tmp_path).with_inventory(inventory)
+
+
+@pytest.fixture
+def installed(ipsecfleet: Operator, sshd: realssh.RealSsh) -> Iterator[dict[str, list[str]]]:
+    """The visit program, installed as `check --install-help` says; what that says, by subject."""
+    said: dict[str, list[str]] = {}
+    for finding in ipsecfleet("check", "--install-help", "-o", "json").json["findings"]:
+        said.setdefault(finding["subject"], []).append(finding["text"])
+    _, source, target = said["copy it"][0].split()
+    shutil.copy(source, sshd.root / "run" / realssh.USER / target.partition(":")[2])
+    sshd.as_root("; ".join(said["as root"]))
+    sshd.doas(said["doas.conf"][0].replace("USER", realssh.USER) + "\n")
+    yield said
+    sshd.as_root("rm -rf /usr/local/libexec")
+
+
+@pytest.fixture
+def restricted(ipsecfleet: Operator) -> Operator:
+    """The command, with an inventory in which the gateway is restricted, and where OpenBSD has its files."""
+    inventory = ipsecfleet.home / "fleet/inventory.toml"
+    text = inventory.read_text().replace('privilege = "doas"', 'privilege = "restricted"')
+    inventory.write_text(re.sub(r"^(conf_dir|paths) = .*\n", "", text, flags=re.MULTILINE))
+    return ipsecfleet

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from realssh import PERMIT, USER, RealSsh
+from realssh import PERMIT, RESTRICTED, USER, RealSsh
 from servers import wait_for
 
 from cli import Operator, Ran
@@ -140,23 +140,73 @@ class TestDoas:
         assert echoed == content
         assert (outcome.exit, outcome.stderr) == (0, b"")
 
-    def test_an_installed_visit_program_is_all_that_a_restricted_account_may_run(
-        self, simulated: LabDir, sshd: RealSsh
+
+@pytest.mark.usefixtures("installed")
+class TestRestricted:
+    def test_it_goes_down_and_comes_back(self, restricted: Operator, gateway: GatewayDir) -> None:
+        before = spis(restricted)
+        down = restricted("down", "-t", "customer-1", "--yes", "-o", "json")
+        assert (down.code, down.json["result"]) == (0, "ok"), down
+        assert [tunnel["state"] for tunnel in down.json["tunnels"]] == ["held"]
+        up = restricted("up", "-t", "customer-1", "--yes", "-o", "json")
+        assert (up.code, up.json["result"]) == (0, "ok"), up
+        after = spis(restricted)
+        assert after["customer-1"] not in {None, before["customer-1"]}
+        assert after | {"customer-1": None} == before | {"customer-1": None}
+        assert_logged(gateway, down, f"t quick {CONNECTION}")
+
+    def test_show_tells_the_level(self, restricted: Operator) -> None:
+        shown = restricted("show", "gateways", "-o", "json")
+        assert [(g["state"], g["level"]) for g in shown.json["gateways"]] == [("ok", "restricted")]
+
+    def test_check_knows_the_program_that_is_installed(self, restricted: Operator) -> None:
+        checked = restricted("check", "-o", "json")
+        assert checked.code == 0, checked
+        levels = [f["text"] for f in checked.json["findings"] if f["subject"] == "level"]
+        assert levels == ["restricted: the installed visit program is this version's"]
+
+    def test_check_finds_another_program(self, restricted: Operator, sshd: RealSsh) -> None:
+        sshd.as_root(f"printf '# older\\n' >> {visit.INSTALLED}")
+        checked = restricted("check", "-o", "json")
+        assert checked.code == 6
+        (other,) = [f for f in checked.json["findings"] if f["severity"] != "info"]
+        told = sshd.as_root(f"sha256sum {visit.INSTALLED}").split()[0]
+        assert (other["subject"], other["text"].split()[-1]) == ("level", told)
+        assert other["hint"] == "ipsecfleet check --install-help"
+
+    @pytest.mark.parametrize("harm", ["rm", "chmod 0644"], ids=["missing", "not executable"])
+    def test_a_program_that_cannot_be_run_is_told(self, restricted: Operator, sshd: RealSsh, harm: str) -> None:
+        sshd.as_root(f"{harm} {visit.INSTALLED}")
+        shown = restricted("show", "-o", "json")
+        assert shown.code == 3
+        (error,) = shown.json["errors"]
+        assert (error["kind"], error["object"]) == ("doas", "hub-fra1")
+        assert visit.INSTALLED in error["message"]
+        assert error["hint"].endswith("ipsecfleet check --install-help")
+
+    def test_where_doas_refuses_the_hint_has_the_rule(self, restricted: Operator, sshd: RealSsh) -> None:
+        sshd.doas(PERMIT)
+        (error,) = restricted("show", "-o", "json").json["errors"]
+        assert error["message"].endswith("doas: Operation not permitted")
+        _, rule, more = error["hint"].split('"')
+        assert rule == RESTRICTED.strip()
+        assert more == "; see ipsecfleet check --install-help"
+
+    @pytest.mark.parametrize(
+        "command",
+        ["/usr/bin/perl -T -", "perl -T -", "/bin/sh", "/usr/bin/id", f"{visit.INSTALLED} -", "ipsecfleet-visit", "-s"],
+    )
+    def test_the_account_may_run_nothing_else(self, simulated: LabDir, sshd: RealSsh, command: str) -> None:
+        refused = ask(simulated, sshd, f"doas -n {command}", b"print 1;\n__END__\n")
+        assert (refused.exit, refused.stdout, refused.stderr) == (1, b"", b"doas: Operation not permitted\n")
+
+    def test_the_account_cannot_change_what_it_runs(
+        self, simulated: LabDir, sshd: RealSsh, installed: dict[str, list[str]]
     ) -> None:
-        installed = sshd.root / "usr/local/libexec/ipsecfleet-visit"
-        installed.write_bytes(visit.program())
-        installed.chmod(0o755)
-        sshd.doas(f"permit nopass {USER} as root cmd /usr/local/libexec/ipsecfleet-visit args\n")
-        request = visit.Request("0123456789abcdef", (visit.Host(), visit.Report()))
-        answered = ask(simulated, sshd, visit.remote_command("restricted"), request.encode())
-        answer = visit.decode(answered.stdout, request.nonce)
-        assert answer.complete
-        assert [(s.name, s.status) for s in answer.sections if s.name != "carp"] == [
-            ("host", "ok"),
-            ("report", "missing"),
-        ]
-        refused = ask(simulated, sshd, visit.remote_command("doas"), visit.program() + request.encode())
-        assert (refused.exit, refused.stderr) == (1, b"doas: Operation not permitted\n")
+        for harm in (f": > {visit.INSTALLED}", f"mv {visit.INSTALLED} /tmp", f"rm -f {visit.INSTALLED}"):
+            assert ask(simulated, sshd, harm).exit != 0
+        assert sshd.as_root(f"stat -c '%U %G %a' {visit.INSTALLED}") == "root root 555\n"
+        assert installed["sha256"] == [sshd.as_root(f"sha256sum {visit.INSTALLED}").split()[0]]
 
 
 class TestSshd:

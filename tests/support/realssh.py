@@ -1,8 +1,9 @@
 """Debian's sshd in a mount namespace of its own, where `ipsecops` lives with mksh for a shell and doas for a way to root.
 
-The script runs in `unshare --mount`. There /etc is a copy on a tmpfs, with one user more; /run and /usr/local are empty
-but for what is put there; the rest of the machine is as it is, so that the visit program finds a gateway's files where
-the lab has them. From outside, /etc in there is /proc/PID/root/etc, so that doas.conf can change while sshd runs. All
+The script runs in `unshare --mount`. There /etc is a copy on a tmpfs, with one user more; /run, /usr/local and /var are
+empty but for what is put there; the rest of the machine is as it is, so that the visit program finds a gateway's files
+where the lab has them. One gateway's are also where an installed program looks: its `run` is /var/run, its conf files
+are copied to /etc, and its tools stand before those of /usr/bin. From outside, /etc in there is /proc/PID/root/etc, so that doas.conf can change while sshd runs. All
 of it is gone with the last process of the namespace (mount_namespaces(7)), and those are ended one by one.
 """
 
@@ -19,20 +20,31 @@ from servers import free_port, wait_for
 
 USER = "ipsecops"
 PERMIT = f"permit nopass {USER} as root cmd /usr/bin/perl args -T -\n"
-PROGRAMS = ("sshd", "ssh-keygen", "mksh", "doas", "perl", "unshare", "mount", "ps")
+RESTRICTED = f"permit nopass {USER} as root cmd /usr/local/libexec/ipsecfleet-visit args\n"
+PROGRAMS = ("sshd", "ssh-keygen", "mksh", "doas", "perl", "unshare", "nsenter", "mount", "ps")
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 _NAMESPACE = """\
 home=$1
+gateway=$3
 mount -t tmpfs -o mode=0755 etc "$home/etc"
 cp -a /etc/. "$home/etc"
 mount --bind "$home/etc" /etc
-for directory in /run /usr/local; do mount -t tmpfs -o mode=0755 own "$directory"; done
+for directory in /run /usr/local /var; do mount -t tmpfs -o mode=0755 own "$directory"; done
 echo 'ipsecops:x:29873:29873:an operator:/run/ipsecops:/bin/mksh' >> /etc/passwd
 echo 'ipsecops:*:19000:0:99999:7:::' >> /etc/shadow
-echo 'ipsecops:x:29873:' >> /etc/group
+printf '%s\n' 'ipsecops:x:29873:' 'wheel:x:0:' >> /etc/group
 rm -f /etc/doas.conf
-mkdir -p /run/sshd /usr/local/libexec
+mkdir -p /run/sshd /var/run "$home/bin"
+mount --bind "$gateway/run" /var/run
+cp -a "$gateway/etc/IPsec" /etc
+sed "s,$gateway/etc/,/etc/," "$gateway/etc/ipsec.conf" > /etc/ipsec.conf
+chmod 0600 /etc/ipsec.conf
+for tool in ifconfig ipsecctl logger; do
+    printf '#!/bin/sh\nexec "%s" "$@"\n' "$gateway/bin/$tool" > "$home/bin/$tool"
+    chmod 0755 "$home/bin/$tool"
+done
+mount -t overlay -o "lowerdir=$home/bin:/usr/bin" own /usr/bin
 install -d -m 0700 -o ipsecops -g ipsecops /run/ipsecops /run/ipsecops/.ssh
 install -m 0600 -o ipsecops -g ipsecops "$home/authorized_keys" /run/ipsecops/.ssh/authorized_keys
 exec "$2" -D -f "$home/config" -E "$home/log"
@@ -97,6 +109,12 @@ class RealSsh:
             conf.write_text(rules)
             conf.chmod(mode)
 
+    def as_root(self, commands: str) -> str:
+        """What an administrator of that machine sees of these commands, given in the account's home."""
+        script = f"cd /run/{USER}; {commands}"
+        command = ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt", "sh", "-euc", script]
+        return subprocess.run(command, check=True, capture_output=True, text=True, env={"PATH": PATH}).stdout
+
     def sessions(self) -> list[int]:
         """The processes in there, but for sshd's first."""
         own = _namespace(self.pid)
@@ -112,12 +130,12 @@ class RealSsh:
 
 
 @contextlib.contextmanager
-def running(home: Path, authorized_keys: str) -> Iterator[RealSsh]:
-    """One of these, with its files in a new directory, for as long as the context lasts."""
+def running(home: Path, authorized_keys: str, gateway: Path) -> Iterator[RealSsh]:
+    """One of these, with its files in a new directory and those of a lab's gateway, for as long as the context lasts."""
     port = free_port()
     _lay_out(home, port, authorized_keys)
     program = str(shutil.which("sshd", path=PATH))
-    command = ["unshare", "--mount", "sh", "-euc", _NAMESPACE, "sh", str(home), program]
+    command = ["unshare", "--mount", "sh", "-euc", _NAMESPACE, "sh", str(home), program, str(gateway)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, env={"PATH": PATH}) as process:
         sshd = RealSsh(home, port, process.pid)
         try:
