@@ -215,7 +215,7 @@ def test_a_daemon_that_has_ended(lab: Lab, fault: str, words: list[str]) -> None
     assert OTHER_END in down.said
     assert "--force other-end lifts this for one run" in down.said
     assert check.code in {3, 6}
-    assert "problem br-gdansk fifo" in check.said
+    assert "br-gdansk problem fifo" in check.said
 
 
 def test_a_report_without_any_sa_is_no_failure(lab: Lab) -> None:

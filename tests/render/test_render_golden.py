@@ -63,6 +63,8 @@ UNREACHABLE = GatewayRow(
     "br-quito", "unreachable", "tcp", "connection refused", "is sshd running, and is the address right?"
 )
 
+DEAD = tuple(f"br-{n:03}" for n in range(40))
+
 TUNNELS = (
     Tunnel("customer-1", State.UP, (end("hub-fra1", "172.16.1.0/24 192.168.1.0/24", "10.2.1.1"),)),
     Tunnel(
@@ -243,6 +245,30 @@ DOCUMENTS = {
             ok("br-oslo"),
             UNREACHABLE,
             GatewayRow("br-lima", "failed", "command", "doas refused", "permit ipsecops in doas.conf", at=1e300),
+        ),
+    ),
+    "gateways-many": Document(
+        "show gateways",
+        Exit.UNREACHABLE,
+        "unreachable",
+        gateways=(
+            ok("hub-fra1"),
+            ok("hub-fra2"),
+            replace(ok("br-lima"), at=AT + 60),
+            *(replace(UNREACHABLE, gateway=n, hint=f"ssh {n} says more") for n in DEAD),
+        ),
+    ),
+    "findings-many": Document(
+        "check",
+        Exit.FINDINGS,
+        "findings",
+        findings=tuple(
+            f
+            for n in DEAD
+            for f in (
+                Finding(n, "problem", "tcp", f"{n}: connection refused", f"ssh {n} says more"),
+                *([Finding(n, "info", "level", "restricted")] if n < "br-003" else []),
+            )
         ),
     ),
     "steps": Document("runs show", Exit.FAILED, "unproven", run="20261123-030211-a1b2", steps=STEPS),

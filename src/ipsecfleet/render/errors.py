@@ -3,14 +3,13 @@
 Two errors have one cause when they differ in nothing but the name of their object.
 """
 
-import re
 from collections.abc import Iterable
 
 from ipsecfleet.errors import GatewayError, IpsecfleetError, RefusedError, UnreachableError
 from ipsecfleet.render.escape import visible
+from ipsecfleet.render.fold import without
 from ipsecfleet.render.human import joined, wrap
 
-HOLE = "..."
 INDENT = "  "
 
 
@@ -32,19 +31,13 @@ def force_hint(error: IpsecfleetError) -> str:
 
 def _cause(error: IpsecfleetError) -> tuple[str, ...]:
     texts = (_message(error), error.hint, force_hint(error))
-    return (type(error).__name__, error.kind, *(_without(error.obj, text) for text in texts))
+    return (type(error).__name__, error.kind, *(without(error.obj, text) for text in texts))
 
 
 def _message(error: IpsecfleetError) -> str:
     if not isinstance(error, GatewayError) or error.phase in error.message:
         return error.message
     return f"{error.message} ({error.phase})"
-
-
-def _without(obj: str, text: str) -> str:
-    """`text` with a hole where the object's name stands as a word of its own."""
-    whole = rf"(?<![\w.-]){re.escape(obj)}(?![\w-]|\.\w)"
-    return re.sub(whole, HOLE, text).removeprefix(f"{HOLE}: ") if obj else text
 
 
 def _told(group: list[IpsecfleetError], width: int, word: str) -> Iterable[str]:
@@ -54,7 +47,7 @@ def _told(group: list[IpsecfleetError], width: int, word: str) -> Iterable[str]:
     several = len(group) > 1
     yield from wrap(f"{prefix}{_several(group) if several else visible(_message(first))}", width, "", INDENT)
     for hint in (first.hint, force_hint(first)):
-        text = _without(first.obj, hint) if several else hint
+        text = without(first.obj, hint) if several else hint
         yield from wrap(visible(text), width, INDENT)
 
 
@@ -62,4 +55,4 @@ def _several(group: list[IpsecfleetError]) -> str:
     first = group[0]
     noun = "gateways" if isinstance(first, GatewayError) else "times"
     objects = ", ".join(visible(e.obj) for e in group)
-    return f"{len(group)} {noun}: {visible(_without(first.obj, _message(first)))}: {objects}"
+    return f"{len(group)} {noun}: {visible(without(first.obj, _message(first)))}: {objects}"

@@ -66,7 +66,7 @@ def lay_out(headers: Sequence[str], tail: str, rows: Sequence[Row], look: Look) 
     if any(row.tail for row in rows) and not any(beside):
         out.append(f"{inner.indent}{tail}")
     for row, cells, hang, tailed, line in zip(rows, grid.rows, above, beside, lines, strict=True):
-        out += [cells[0]] if hang else []
+        out += wrap(cells[0], look.width) if hang else []
         out += [line]
         out += _under(row, tailed, inner.indent, look.width)
     return joined(out)

@@ -1,6 +1,7 @@
 """`table`: what a command is about, for eyes at 03:00; moments are local with their zone, names can be pasted.
 
-A record takes one line where it fits and folds where it does not (layout). What is empty is said. Gateways that did
+A record takes one line where it fits and folds where it does not (layout); gateways of which the same is said share one
+(fold). What is empty is said. Gateways that did
 not answer are counted under every table that would have had rows of theirs.
 """
 
@@ -12,6 +13,7 @@ from ipsecfleet.model.document import Document, FlowRow, GatewayRow, RunRow, SaR
 from ipsecfleet.model.sa import Protocol, Sa
 from ipsecfleet.model.tunnel import WORST_FIRST, End, State, Tunnel
 from ipsecfleet.render.escape import spi_text, visible
+from ipsecfleet.render.fold import folded
 from ipsecfleet.render.human import DEFAULT, Look, clock_time, count, duration, joined, local
 from ipsecfleet.render.layout import Row, lay_out
 from ipsecfleet.render.paste import paste
@@ -121,7 +123,7 @@ def _flow_row(row: FlowRow) -> Row:
 
 
 def _gateways(document: Document, look: Look) -> str:
-    rows = [_gateway_row(r, look) for r in document.gateways or ()]
+    rows = folded([_gateway_row(r, look) for r in document.gateways or ()])
     table = lay_out(("gateway", "state", "level", "carp", "seen"), "release", rows, look)
     return _said("gateway", rows, table)
 
@@ -152,8 +154,8 @@ def _findings(document: Document, look: Look) -> str:
     found = document.findings or ()
     if found and all(f.severity == "info" and f.gateway is None for f in found):
         return joined(f"{visible(f.subject)}: {visible(f.text)}" for f in found)
-    rows = [Row((f.severity, f.gateway, f.subject), f.text, (f.hint,) if f.hint else ()) for f in found]
-    table = lay_out(("severity", "gateway", "subject"), "finding", rows, look)
+    rows = folded([Row((f.gateway, f.severity, f.subject), f.text, (f.hint,) if f.hint else ()) for f in found])
+    table = lay_out(("gateway", "severity", "subject"), "finding", rows, look)
     severities = Counter(f.severity for f in found)
     tally = [f"{severities[s]} {s}" for s in SEVERITIES if severities[s]]
     return _answered("finding", rows, document, table + _total("finding", len(found), tally))
