@@ -11,12 +11,14 @@ from jsonschema import Draft202012Validator
 from ipsecfleet.errors import Exit, GatewayError, OperatorError, RefusedError, UnreachableError
 from ipsecfleet.model.document import (
     Document,
+    EventRow,
     Finding,
     FlowRow,
     GatewayName,
     GatewayRow,
     LineRow,
     NameRow,
+    RunRow,
     SaRow,
     StepRow,
     TunnelResult,
@@ -306,6 +308,36 @@ DOCUMENTS = {
         inventory=(
             GatewayName("hub-fra1", "198.51.100.11", ("hub", "eu"), "fra"),
             GatewayName("br-oslo", "2001:db8::31"),
+        ),
+    ),
+    "runs": Document(
+        "runs list",
+        runs=(
+            RunRow("20261123-030200-ab12", "down", "ok", AT, AT + 9, ("customer-1",), {"proven": 4}),
+            RunRow("20261123-031500-cd34", "up", "interrupted", AT, AT + 2, ("oslo-fra", "customer-2"), {}, torn=True),
+        ),
+    ),
+    "events": Document(
+        "runs show",
+        run="20261123-030200-ab12",
+        runs=(
+            RunRow(
+                "20261123-030200-ab12", "down", "interrupted", AT, AT + 2, ("customer-1",), {"proven": 1}, torn=True
+            ),
+        ),
+        events=(
+            EventRow(AT, "began", "down of customer-1: 2 steps", action="down", state="20261123-030200-ab12"),
+            EventRow(AT + 1, "sending", "hold from-172.16.1.0/24-to-192.168.1.0/24", "hub-fra1"),
+            EventRow(
+                AT + 2,
+                "step",
+                "hold from-172.16.1.0/24-to-192.168.1.0/24: proven",
+                "hub-fra1",
+                "customer-1",
+                "hold",
+                "proven",
+            ),
+            EventRow(AT + 3, "bug", "Traceback", "hub-fra1"),
         ),
     ),
     "failure": Document(

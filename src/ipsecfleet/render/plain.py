@@ -34,7 +34,7 @@ PRINCIPAL: Mapping[str, Columns] = {
     "findings": Columns(("gateway", "severity", "subject", "text", "hint")),
     "inventory": Columns(("gateway", "address", "groups", "carp")),
     "events": Columns(("at", "event", "gateway", "tunnel", "action", "state", "text")),
-    "runs": Columns(("run", "command", "result", "began", "ended", "tunnels", "torn"), "steps", ("state", "number")),
+    "runs": Columns(("run", "command", "result", "began", "ended", "tunnels", "steps", "torn")),
     "sas": Columns(
         (
             "gateway",

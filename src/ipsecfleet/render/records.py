@@ -184,7 +184,7 @@ def _run(row: RunRow) -> Record:
         "began": iso(row.began),
         "ended": iso(row.ended),
         "tunnels": list(row.tunnels),
-        "steps": [{"state": state, "number": number} for state, number in row.steps.items()],
+        "steps": [f"{number} {state}" for state, number in row.steps.items()],
         "torn": row.torn,
     }
 
