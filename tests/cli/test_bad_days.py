@@ -154,8 +154,8 @@ def test_another_run_has_the_lock(lab: Lab) -> None:
     with lab.fault("lock-held", "hub-fra1"), lab.untouched():
         look, down = side_by_side(lab.run, [LOOK, DOWN])
     assert (look.code, down.code) == (0, 4), down
-    assert "hub-fra1 could not be locked: held: " in down.said
-    assert " somebody@elsewhere " in down.said
+    assert "hub-fra1 is being changed by " in down.said
+    assert " of somebody@elsewhere since " in down.said
 
 
 def test_the_disk_is_full(lab: Lab) -> None:

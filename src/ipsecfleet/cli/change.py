@@ -122,7 +122,9 @@ def runs_resume(session: Session, run: RunName) -> "Document":
     from ipsecfleet.run import changes
 
     session.require_consent()
-    return changes.resume(session.run(), *changes.find(session.archive, run))
+    kept, file = changes.find(session.archive, run)
+    session.run_id = kept.run
+    return changes.resume(session.run(), kept, file)
 
 
 @verb(runs_app, "abort")
@@ -132,6 +134,7 @@ def runs_abort(session: Session, run: RunName) -> "Document":
 
     session.require_consent()
     kept, file = changes.find(session.archive, run)
+    session.run_id = kept.run
     return changes.abort(session.run(), kept, file, session.archive.snapshot(kept.run))
 
 

@@ -29,7 +29,6 @@ from ipsecfleet.transport.waiting import OverdueError, within
 _PHASES = 3
 _GRACE_S = 0.3
 _HANG_UP_S = 0.5
-_PLAIN = fabric.Config(lazy=True, ssh_config=paramiko.SSHConfig())
 
 
 class Attempt:
@@ -50,7 +49,7 @@ class Attempt:
             user=route.user,
             port=route.port,
             gateway=via or False,
-            config=_PLAIN,
+            config=fabric.Config(lazy=True, ssh_config=paramiko.SSHConfig()),  # its own: one is not for several threads
             connect_kwargs=self._options(),
         )
         connection.connect_timeout = route.timeout  # its constructor would round it down
