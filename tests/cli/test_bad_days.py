@@ -186,48 +186,6 @@ def test_a_daemon_that_is_busy(slow_lab: Lab) -> None:
     assert len(patient.out.splitlines()) == len(CLASSIC)
 
 
-# --- a daemon that has ended, on a gateway that nothing else here needs ----------------------------
-
-
-DEAD = ("-t", "gdansk-fra", "-g", "br-gdansk")
-OTHER_END = "refused: gdansk-fra: its end on br-gdansk cannot be read"
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        ("daemon-dead", ["missing: there is no", "isakmpd does not run there: start it, then run this again"]),
-        ("fifo-regular", ["is no FIFO, and isakmpd cannot start while it is there", "remove that file"]),
-        ("fifo-no-reader", ["nobody reads", "isakmpd was killed there: restart it"]),
-    ],
-)
-def test_a_daemon_that_has_ended(lab: Lab, fault: str, words: list[str]) -> None:
-    with lab.fault(fault, "br-gdansk"):
-        fifo = lab.files("br-gdansk") / "run/isakmpd.fifo"
-        there = fifo.is_file() and fifo.read_bytes()
-        with lab.untouched():
-            commands = [["show", *DEAD], ["lines", *DEAD], ["down", *DEAD, "--yes"], ["check", "-g", "br-gdansk"]]
-            look, lines, down, check = side_by_side(lab.run, commands)
-        assert (fifo.is_file() and fifo.read_bytes()) == there
-    assert [look.code, lines.code, down.code] == [3, 4, 4]
-    assert not [word for word in words if word not in look.said], look
-    assert "no lines for br-gdansk: its isakmpd.fifo is" in lines.said
-    assert OTHER_END in down.said
-    assert "--force other-end lifts this for one run" in down.said
-    assert check.code in {3, 6}
-    assert "br-gdansk problem fifo" in check.said
-
-
-def test_a_report_without_any_sa_is_no_failure(lab: Lab) -> None:
-    """Just restarted, the daemon has nothing; while it was away, that was not known."""
-    sas = ("show", "sas", "-g", "br-gdansk", "-o", "json")
-    with lab.fault("daemon-dead", "br-gdansk"):
-        away = lab.run(*sas)
-    back = lab.run(*sas)
-    assert (away.code, away.json["gateways"][0]["state"]) == (3, "failed")
-    assert (back.code, back.json["gateways"][0]["state"], back.json["sas"]) == (0, "ok", [])
-
-
 # --- names that are none --------------------------------------------------------------------------
 
 
@@ -323,3 +281,45 @@ def _block(name: str, peer: str, number: int) -> str:
         "Transform: IPsec ESP\nEncryption key length: 32\nAuthentication key length: 20\n"
         "Encryption algorithm: AES (CBC)\nAuthentication algorithm: HMAC-SHA1\n\n"
     )
+
+
+# --- a daemon that has ended, on a gateway that nothing else here needs ----------------------------
+
+
+DEAD = ("-t", "gdansk-fra", "-g", "br-gdansk")
+OTHER_END = "refused: gdansk-fra: its end on br-gdansk cannot be read"
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("daemon-dead", ["missing: there is no", "isakmpd does not run there: start it, then run this again"]),
+        ("fifo-regular", ["is no FIFO, and isakmpd cannot start while it is there", "remove that file"]),
+        ("fifo-no-reader", ["nobody reads", "isakmpd was killed there: restart it"]),
+    ],
+)
+def test_a_daemon_that_has_ended(lab: Lab, fault: str, words: list[str]) -> None:
+    with lab.fault(fault, "br-gdansk"):
+        fifo = lab.files("br-gdansk") / "run/isakmpd.fifo"
+        there = fifo.is_file() and fifo.read_bytes()
+        with lab.untouched():
+            commands = [["show", *DEAD], ["lines", *DEAD], ["down", *DEAD, "--yes"], ["check", "-g", "br-gdansk"]]
+            look, lines, down, check = side_by_side(lab.run, commands)
+        assert (fifo.is_file() and fifo.read_bytes()) == there
+    assert [look.code, lines.code, down.code] == [3, 4, 4]
+    assert not [word for word in words if word not in look.said], look
+    assert "no lines for br-gdansk: its isakmpd.fifo is" in lines.said
+    assert OTHER_END in down.said
+    assert "--force other-end lifts this for one run" in down.said
+    assert check.code in {3, 6}
+    assert "br-gdansk problem fifo" in check.said
+
+
+def test_a_report_without_any_sa_is_no_failure(lab: Lab) -> None:
+    """Just restarted, the daemon has nothing; while it was away, that was not known."""
+    sas = ("show", "sas", "-g", "br-gdansk", "-o", "json")
+    with lab.fault("daemon-dead", "br-gdansk"):
+        away = lab.run(*sas)
+    back = lab.run(*sas)
+    assert (away.code, away.json["gateways"][0]["state"]) == (3, "failed")
+    assert (back.code, back.json["gateways"][0]["state"], back.json["sas"]) == (0, "ok", [])
