@@ -34,4 +34,4 @@ def _nameless(row: Row) -> Row:
 
 def _named(row: Row, alike: Sequence[Row]) -> Row:
     names = ", ".join(each.cells[0] or "" for each in alike)
-    return replace(row, cells=(names, *row.cells[1:]))
+    return replace(row, cells=(names, *row.cells[1:]), several=True)

@@ -23,12 +23,16 @@ MOST = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record: its grid cells, its tail, what is said below it, and lines that are never broken."""
+    """One record: its grid cells, its tail, what is said below it, and lines that are never broken.
+
+    With `several` the first cell is a list of names, which may be broken between them.
+    """
 
     cells: tuple[str | None, ...]
     tail: str | None = None
     below: tuple[str, ...] = ()
     exact: tuple[str, ...] = ()
+    several: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def lay_out(headers: Sequence[str], tail: str, rows: Sequence[Row], look: Look) 
     if any(row.tail for row in rows) and not any(beside):
         out.append(f"{inner.indent}{tail}")
     for row, cells, hang, tailed, line in zip(rows, grid.rows, above, beside, lines, strict=True):
-        out += wrap(cells[0], look.width) if hang else []
+        out += _above(row, cells[0], look.width) if hang else []
         out += [line]
         out += _under(row, tailed, inner.indent, look.width)
     return joined(out)
@@ -95,6 +99,10 @@ def _beside(tails: Sequence[str], room: int) -> list[str]:
     if len(fitting) < MOST * len(present):
         return [""] * len(tails)
     return [t if len(t) <= room else "" for t in tails]
+
+
+def _above(row: Row, name: str, width: int) -> Iterable[str]:
+    return wrap(name, width) if row.several else [name]
 
 
 def _under(row: Row, tailed: str, indent: str, width: int) -> Iterable[str]:
