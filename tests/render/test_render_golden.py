@@ -27,13 +27,13 @@ from ipsecfleet.model.net import Selector, Selectors, parse_network
 from ipsecfleet.model.sa import Flow, Protocol, Role, Sa
 from ipsecfleet.model.snapshot import Listing
 from ipsecfleet.model.tunnel import End, State, Tunnel
-from ipsecfleet.render import RENDERERS, Look, errors_text, results_text
+from ipsecfleet.render import RENDERERS, Look, errors_text, gateway_lines, results_text, summary_line
 from ipsecfleet.render.plain import PRINCIPAL
 
 CET = timezone(timedelta(hours=1), "CET")
 Golden = Callable[[str, str], None]
 AT = 1795402931.25
-SUFFIX = {"table": "txt", "plain": "tsv", "json": "json"}
+SUFFIX = {"table": "txt", "plain": "tsv", "json": "json", "ndjson": "ndjson"}
 SCHEMA = json.loads((files("ipsecfleet.render") / "schema.json").read_text())
 
 
@@ -262,8 +262,9 @@ DOCUMENTS = {
     ),
     "findings-many": Document(
         "check",
-        Exit.FINDINGS,
-        "findings",
+        Exit.UNREACHABLE,
+        "unreachable",
+        gateways=tuple(replace(UNREACHABLE, gateway=n) for n in DEAD),
         findings=tuple(
             f
             for n in DEAD
@@ -377,6 +378,40 @@ def test_json_is_one_valid_object(name: str) -> None:
     text = RENDERERS["json"](DOCUMENTS[name])
     Draft202012Validator(SCHEMA).validate(json.loads(text))
     assert text.isascii()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_ndjson_is_valid_line_by_line_and_says_what_json_says_once(name: str) -> None:
+    lines = [json.loads(line) for line in RENDERERS["ndjson"](DOCUMENTS[name]).splitlines()]
+    line_of_it = Draft202012Validator(SCHEMA).evolve(schema=SCHEMA["$defs"]["ndjson"])
+    for line in lines:
+        line_of_it.validate(line)
+    *gateways, last = lines
+    said = last["summary"]
+    for line in gateways:
+        said.setdefault("gateways", []).append(line.pop("gateway"))
+        for array, records in line.items():
+            said.setdefault(array, []).extend(records)
+    whole = json.loads(RENDERERS["json"](DOCUMENTS[name]))
+    assert {k: sorted(map(str, v)) if isinstance(v, list) else v for k, v in said.items() if v != []} == {
+        k: sorted(map(str, v)) if isinstance(v, list) else v for k, v in whole.items() if v != []
+    }
+
+
+def test_a_gateway_that_was_told_has_no_second_line() -> None:
+    document = DOCUMENTS["sas-none"]
+    (line,) = gateway_lines(document, {"hub-fra1"}).splitlines()
+    assert json.loads(line)["gateway"]["gateway"] == "br-quito"
+    assert "hub-fra1" not in summary_line(document)
+
+
+@pytest.mark.parametrize("line", [{}, {"sas": []}, {"gateway": None}, {"summary": {}}])
+def test_the_schema_of_a_line_is_strict(line: dict[str, object]) -> None:
+    line_of_it = Draft202012Validator(SCHEMA).evolve(schema=SCHEMA["$defs"]["ndjson"])
+    assert not line_of_it.is_valid(line)
+    whole = json.loads(summary_line(Document("show")))
+    assert line_of_it.is_valid(whole)
+    assert not line_of_it.is_valid(whole | {"sas": []})
 
 
 @pytest.mark.parametrize(

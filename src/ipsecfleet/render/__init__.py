@@ -8,14 +8,26 @@ from types import MappingProxyType
 from typing import Protocol
 
 from ipsecfleet.model.document import Document
-from ipsecfleet.render import jsondoc, plain, table
+from ipsecfleet.render import jsondoc, ndjson, plain, table
 from ipsecfleet.render.errors import errors_text
 from ipsecfleet.render.escape import visible
 from ipsecfleet.render.human import DEFAULT, Look
+from ipsecfleet.render.ndjson import gateway_lines, summary_line
 from ipsecfleet.render.plantext import dry_run_text, plan_text
 from ipsecfleet.render.results import results_text
 
-__all__ = ["RENDERERS", "Look", "Renderer", "dry_run_text", "errors_text", "plan_text", "results_text", "visible"]
+__all__ = [
+    "RENDERERS",
+    "Look",
+    "Renderer",
+    "dry_run_text",
+    "errors_text",
+    "gateway_lines",
+    "plan_text",
+    "results_text",
+    "summary_line",
+    "visible",
+]
 
 
 class Renderer(Protocol):
@@ -26,5 +38,5 @@ class Renderer(Protocol):
 
 
 RENDERERS: Mapping[str, Renderer] = MappingProxyType(
-    {"table": table.render, "plain": plain.render, "json": jsondoc.render}
+    {"table": table.render, "plain": plain.render, "json": jsondoc.render, "ndjson": ndjson.render}
 )
