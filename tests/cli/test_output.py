@@ -48,6 +48,21 @@ def as_promised(run: Operator, cases: Sequence[Case]) -> None:
         assert code in {0, 6} or document["errors"], (words, ran)
 
 
+LINE = SCHEMA.evolve(schema=SCHEMA.schema["$defs"]["ndjson"])
+
+
+def lines_of(ran: Ran) -> tuple[list[Any], Any]:
+    """The gateways' lines of ndjson, and its summary; each is valid, and none is of a gateway told before."""
+    *gateways, last = [json.loads(line) for line in ran.out.splitlines()]
+    for line in (*gateways, last):
+        LINE.validate(line)
+    names = [line["gateway"]["gateway"] for line in gateways]
+    assert len(set(names)) == len(names)
+    assert last["summary"]["exit_code"] == ran.code
+    assert ran.err == ""
+    return gateways, last["summary"]
+
+
 def json_of(*words: str) -> list[str]:
     return [*words, "-o", "json"]
 
@@ -164,6 +179,73 @@ def test_a_mistake_whose_traceback_cannot_be_kept_is_an_object_too(alone: Operat
     ran = replace(alone, settings={"XDG_STATE_HOME": str(tmp_path / "file")}).crashing("-o", "json", "crash")
     assert held_to_the_schema(ran)["result"] == "bug"
     assert (ran.code, ran.err) == (70, "")
+
+
+# --- ndjson ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["sas", "flows"])
+def test_ndjson_has_on_a_gateways_line_what_json_has_of_it(lab: Lab, what: str) -> None:
+    gateways, summary = lines_of(lab.run("show", what, "-o", "ndjson"))
+    assert {line["gateway"]["gateway"] for line in gateways} == set(lab.gateways)
+    assert what not in summary
+    for line in gateways:
+        assert line[what]
+        assert {record["gateway"] for record in line[what]} == {line["gateway"]["gateway"]}
+
+
+def test_ndjson_of_selected_tunnels_is_that_of_json(lab: Lab) -> None:
+    asked = ("show", "flows", "-t", "oslo-fra")
+    ndjson, whole = side_by_side(lab.run, [[*asked, "-o", "ndjson"], json_of(*asked)])
+    gateways, _ = lines_of(ndjson)
+    assert [flow for line in gateways for flow in line["flows"]] == whole.json["flows"]
+
+
+def test_every_verb_says_lines(lab: Lab) -> None:
+    verbs = [
+        ("show",), ("lines", "-t", "customer-1"), ("check",), ("down", "-t", "customer-1", "-n"), ("names", CONF),
+        ("inventory", "list"), ("show", "sas", "--from-file", REPORT),
+    ]  # fmt: skip
+    rans = side_by_side(lab.run, [[*words, "-o", "ndjson"] for words in verbs])
+    said = {words: lines_of(ran) for words, ran in zip(verbs, rans, strict=True)}
+    assert {summary["result"] for _, summary in said.values()} == {"ok"}
+    assert said["show",][1]["tunnels"]
+    assert all(line["findings"] for line in said["check",][0])
+    assert [line["lines"] for line in said["lines", "-t", "customer-1"][0] if line["lines"]]
+    assert said["down", "-t", "customer-1", "-n"][1]["steps"]
+    assert said["names", CONF][1]["names"]
+
+
+def test_what_fails_early_is_one_summary(alone: Operator) -> None:
+    cases = [["-ondjson", "shwo"], ["show", "-o", "ndjson", "--nonsense"], ["-i", "/nowhere", "show", "-o", "ndjson"]]
+    for ran in side_by_side(alone, cases):
+        gateways, summary = lines_of(ran)
+        assert (gateways, summary["result"]) == ([], "usage")
+        assert summary["errors"]
+
+
+def test_a_line_is_there_as_soon_as_its_gateway_has_answered(lab: Lab, tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        change = (f"port = {lab.port('hub-fra1')}\n", f"port = {silent.getsockname()[1]}\n")
+        run = lab.as_if(tmp_path / "i.toml", change)
+        running = run.start("show", "gateways", "-g", "hub-fra1,br-oslo", "--connect-timeout", "30s", "-o", "ndjson")
+        assert running.process.stdout
+        first = running.process.stdout.readline()
+        running.process.send_signal(signal.SIGINT)
+        ran = running.ended(within=15)
+    gateways, summary = lines_of(replace(ran, out=first.decode() + ran.out))
+    assert [line["gateway"]["gateway"] for line in gateways] == ["br-oslo"]
+    assert (ran.code, summary["result"]) == (130, "interrupted")
+
+
+def test_a_reader_that_goes_away_after_one_line_is_no_failure(lab: Lab) -> None:
+    with lab.run.start("show", "gateways", "-f", "1", "-o", "ndjson").process as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (0, b"")
 
 
 # --- options ---------------------------------------------------------------------------------------

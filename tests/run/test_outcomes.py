@@ -1,5 +1,6 @@
 """What runs come to on simulated daemons: last lines, waits, repetitions, exit codes; and the same from a saved file."""
 
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -312,6 +313,25 @@ def test_a_saved_snapshot_gives_the_same_plan() -> None:
 
 def reading(sim: SimFleet, **words: object) -> Reading:
     return Reading(sim.fleet, Selection.of(**words), sim.prober())
+
+
+@pytest.mark.parametrize("what", ["tunnels", "sas", "flows", "gateways"])
+def test_what_is_told_of_each_gateway_is_its_share_of_the_document(what: str) -> None:
+    sim = pair()
+    dark(sim, "branch")
+    told: list[Document] = []
+    document = show(replace(reading(sim), tell=told.append), what)
+    assert [row for part in told for row in part.gateways or ()] == list(document.gateways or ())
+    assert [row for part in told for row in part.sas or ()] == list(document.sas or ())
+    assert [row for part in told for row in part.flows or ()] == list(document.flows or ())
+
+
+def test_what_depends_on_other_gateways_is_not_told_before_all_have_answered() -> None:
+    told: list[Document] = []
+    show(replace(reading(pair(), tunnels=["oslo"]), tell=told.append), "sas")
+    assert told == []
+    show(replace(reading(pair(), tunnels=["oslo"]), tell=told.append), "tunnels")
+    assert [row.gateway for part in told for row in part.gateways or ()] == ["hub", "branch"]
 
 
 def test_lines_live_and_from_a_saved_snapshot() -> None:

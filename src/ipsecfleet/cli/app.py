@@ -1,6 +1,5 @@
 """The application: its verbs, and what happens around each of them."""
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -12,8 +11,8 @@ import typer
 
 from ipsecfleet import __version__
 from ipsecfleet.cli.lean import Command, Group
-from ipsecfleet.cli.options import Globals, Selecting, parameters, with_options
-from ipsecfleet.cli.session import Session
+from ipsecfleet.cli.options import FORMATS, Globals, Selecting, parameters, with_options
+from ipsecfleet.cli.session import Session, unread
 from ipsecfleet.errors import Exit, IpsecfleetError, OperatorError
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def _path(ctx: typer.Context) -> str:
 
 def _perform(function: Verb, options: Globals, command: str, words: dict[str, Any]) -> Exit:
     """Run a command; whatever happens, one document is emitted."""
-    fallback = Globals(output=options.output if options.output in {"plain", "json"} else None)
+    fallback = Globals(output=options.output if options.output in FORMATS else None)
     session = Session(fallback, command)
     try:
         session = Session(options, command)
@@ -109,7 +108,8 @@ def _emit(session: Session, document: "Document") -> Exit:
     try:
         return ending.emit(session, document)
     except BrokenPipeError:
-        return _unread(document.exit_code)
+        unread()
+        return document.exit_code
     except Exception as error:  # noqa: BLE001  what cannot be rendered is a bug of ours as well
         return ending.emit(session, ending.bug(session.command, error))
 
@@ -164,13 +164,7 @@ def _flushed(code: Exit) -> Exit:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        return _unread(code)
-    return code
-
-
-def _unread(code: Exit) -> Exit:
-    """A reader that went away is no failure of ours; nothing more is written, not even at the end of the process."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        unread()
     return code
 
 
@@ -183,9 +177,11 @@ def _usage(words: Sequence[str], error: Any) -> int:
     if nearest:
         hint = f"did you mean {nearest} {hint}"
     said = OperatorError(text[:1].lower() + text[1:], kind="usage", obj=command, hint=hint)
-    return _emit(Session(Globals(output="json" if _wants_json(words) else None), command), _ended_by(command, said))
+    return _emit(Session(Globals(output=_asked_format(words)), command), _ended_by(command, said))
 
 
-def _wants_json(words: Sequence[str]) -> bool:
-    joined = [*pairwise(words)]
-    return ("-o", "json") in joined or ("--output", "json") in joined or bool({"-ojson", "--output=json"} & {*words})
+def _asked_format(words: Sequence[str]) -> str | None:
+    """The format for programs that words ask for which could not be parsed."""
+    joined = {*words, *(f"{option} {value}" for option, value in pairwise(words))}
+    ways = ("-o{}", "-o {}", "--output={}", "--output {}")
+    return next((f for f in ("json", "ndjson") if any(way.format(f) in joined for way in ways)), None)

@@ -14,7 +14,16 @@ from ipsecfleet.cli.session import Session, state_home, width
 from ipsecfleet.errors import Exit, IpsecfleetError
 from ipsecfleet.isakmpd.steps import lines_of
 from ipsecfleet.model.document import Document
-from ipsecfleet.render import RENDERERS, Look, dry_run_text, errors_text, plan_text, results_text
+from ipsecfleet.render import (
+    RENDERERS,
+    Look,
+    dry_run_text,
+    errors_text,
+    gateway_lines,
+    plan_text,
+    results_text,
+    summary_line,
+)
 
 
 def emit(session: Session, document: Document) -> Exit:
@@ -22,9 +31,9 @@ def emit(session: Session, document: Document) -> Exit:
     session.progress.clear()
     form = session.options.output or "table"
     look = Look(width(), _zone(), color=_colors(session.options.color or "auto"))
-    sys.stdout.write(_for_people(session, document, look) if form == "table" else RENDERERS[form](document, look))
+    sys.stdout.write(_text(session, document, form, look))
     sys.stdout.flush()
-    if form == "json":
+    if form in {"json", "ndjson"}:
         return document.exit_code
     shown = document.plan.refusals if form == "table" and document.plan is not None else ()
     if session.talks:
@@ -62,6 +71,15 @@ def _kept(error: Exception) -> Path:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.writelines(traceback.format_exception(error))
     return path
+
+
+def _text(session: Session, document: Document, form: str, look: Look) -> str:
+    """What goes to stdout and is not there yet."""
+    if form == "table":
+        return _for_people(session, document, look)
+    if form == "ndjson":
+        return gateway_lines(document, session.told) + summary_line(document)
+    return RENDERERS[form](document, look)
 
 
 def _for_people(session: Session, document: Document, look: Look) -> str:

@@ -17,7 +17,7 @@ from ipsecfleet.errors import OperatorError
 if TYPE_CHECKING:
     from ipsecfleet.inventory import Selection
 
-FORMATS = ("table", "plain", "json")
+FORMATS = ("table", "plain", "json", "ndjson")
 COLORS = ("auto", "always", "never")
 
 FORCES = (
@@ -54,7 +54,7 @@ class Globals:
         int | None, typer.Option("--max-failures", metavar="N", min=0, help="Start nothing new after more than N (2).")
     ] = None
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FORMAT", help="table, plain or json (table).")
+        str | None, typer.Option("-o", "--output", metavar="FORMAT", help="table, plain, json or ndjson (table).")
     ] = None
     quiet: Annotated[bool | None, typer.Option("-q", "--quiet", help="No progress, no warnings.")] = None
     verbose: Annotated[bool | None, typer.Option("-v", "--verbose", help="Say each step.")] = None

@@ -104,7 +104,7 @@ def _reading(session: Session, selection: "Selection", snapshot: Path | None) ->
     from ipsecfleet.run.reading import Reading
 
     fleet = session.fleet
-    return Reading(fleet, selection, session.prober, session.read_snapshot(snapshot))
+    return Reading(fleet, selection, session.prober, session.read_snapshot(snapshot), session.stream)
 
 
 def _show(reading: "Reading", what: str) -> "Document":

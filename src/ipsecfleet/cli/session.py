@@ -17,7 +17,10 @@ from ipsecfleet.cli.options import Globals, seconds
 from ipsecfleet.errors import GatewayError, OperatorError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ipsecfleet.inventory import Selection
+    from ipsecfleet.model.document import Document
     from ipsecfleet.model.fleet import Fleet
     from ipsecfleet.model.plan import Plan
     from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot
@@ -37,6 +40,7 @@ class Session:
         self.command = command
         self.moment = time.time()
         self.dry = bool(options.dry_run)
+        self.told: set[str] = set()
 
     @cached_property
     def fleet(self) -> "Fleet":
@@ -150,6 +154,22 @@ class Session:
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
+    @property
+    def stream(self) -> "Callable[[Document], None] | None":
+        """Where what one gateway has to say goes as it arrives; None where all is said at the end."""
+        return self._line if self.options.output == "ndjson" else None
+
+    def _line(self, part: "Document") -> None:
+        from ipsecfleet.render import gateway_lines
+
+        self.progress.clear()
+        try:
+            sys.stdout.write(gateway_lines(part))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            unread()
+        self.told.update(row.gateway for row in part.gateways or ())
+
     def tell(self, event: "Event") -> None:
         """What happens in a run: steps and stops on a terminal and with -v, waits for as long as they are true."""
         from ipsecfleet.run.event import Kind
@@ -181,6 +201,11 @@ def state_home() -> Path:
     """Where what is to be kept of ours stands: `$XDG_STATE_HOME/ipsecfleet`."""
     state = os.environ.get("XDG_STATE_HOME")
     return (Path(state) if state else Path.home() / ".local" / "state") / "ipsecfleet"
+
+
+def unread() -> None:
+    """A reader that went away is no failure of ours; nothing more is written, not even at the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def read_text(path: Path) -> str:

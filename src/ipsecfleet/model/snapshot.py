@@ -104,6 +104,11 @@ class Snapshot:
     gateways: Mapping[str, GatewaySnapshot] = field(default_factory=dict)
     failed: Mapping[str, GatewayError] = field(default_factory=dict)
 
+    @property
+    def looks(self) -> Mapping[str, GatewaySnapshot | GatewayError]:
+        """What came of each visit, those that were answered first."""
+        return {**self.gateways, **self.failed}
+
     def updated(self, fresh: "Snapshot") -> "Snapshot":
         """This snapshot with every gateway of `fresh` as it is there."""
         seen = {n: s for n, s in self.gateways.items() if n not in fresh.failed} | dict(fresh.gateways)

@@ -7,6 +7,7 @@ run.
 from collections.abc import Iterable
 
 from ipsecfleet.isakmpd.names import parse_connection
+from ipsecfleet.model.fleet import Fleet, Gateway, TunnelSpec
 from ipsecfleet.model.snapshot import Unknown
 from ipsecfleet.model.tunnel import End, Tunnel
 from ipsecfleet.plan.view import View
@@ -16,10 +17,18 @@ def conf_path(view: View, tunnel: Tunnel, end: End) -> str | None:
     """Where this end's conf file lies on its gateway, as the inventory says; None if it says nothing."""
     spec = next((s for s in view.fleet.tunnels if s.name == tunnel.name), None)
     gateway = view.fleet.gateway(end.gateway)
-    if spec is None or gateway is None:
-        return None
-    mine = next((e for e in (spec.a, spec.b) if gateway in view.fleet.members(e)), None)
-    return f"{gateway.conf_dir}/{mine.file or f'{tunnel.name}.conf'}" if mine is not None else None
+    return None if spec is None or gateway is None else _path(view.fleet, spec, gateway)
+
+
+def conf_paths(fleet: Fleet, gateway: Gateway) -> tuple[str, ...]:
+    """The conf files that the inventory has on a gateway, each once."""
+    paths = (_path(fleet, spec, gateway) for spec in fleet.tunnels)
+    return tuple(dict.fromkeys(path for path in paths if path is not None))
+
+
+def _path(fleet: Fleet, spec: TunnelSpec, gateway: Gateway) -> str | None:
+    mine = next((e for e in (spec.a, spec.b) if gateway in fleet.members(e)), None)
+    return f"{gateway.conf_dir}/{mine.file or f'{spec.name}.conf'}" if mine is not None else None
 
 
 def made(view: View, tunnel: Tunnel, end: End) -> tuple[tuple[str, str], ...]:

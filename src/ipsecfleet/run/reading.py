@@ -1,9 +1,10 @@
 """show, lines and check: survey and tell; nothing is changed anywhere."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from ipsecfleet.errors import Exit, IpsecfleetError, RefusedError, foremost
+from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, RefusedError, foremost
 from ipsecfleet.inventory.select import resolve_gateways
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd.check import findings
@@ -13,27 +14,45 @@ from ipsecfleet.model.document import Document, Finding, FlowRow, LineRow, SaRow
 from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.net import same_address
 from ipsecfleet.model.sa import Sa
-from ipsecfleet.model.snapshot import Snapshot, Unknown
-from ipsecfleet.plan.files import conf_path
+from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
+from ipsecfleet.plan.files import conf_paths
 from ipsecfleet.run.probe import GLANCE, STARE, Prober
-from ipsecfleet.run.scope import Scope, gateway_rows, matches_nothing, of_saved, survey, troubles, unreachable_codes
+from ipsecfleet.run.scope import (
+    Scope,
+    gateway_row,
+    gateway_rows,
+    matches_nothing,
+    of_saved,
+    survey,
+    troubles,
+    unreachable_codes,
+)
+
+T = TypeVar("T")
+Seen = GatewaySnapshot | GatewayError
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reading verb works with; `snapshot` stands in for the gateways where one was saved."""
+    """What a reading verb works with; `snapshot` stands in for the gateways where one was saved.
+
+    `tell` hears what one gateway has to say, as soon as that is certain: the document's share of it.
+    """
 
     fleet: Fleet
     selection: Selection
     prober: Prober
     snapshot: Snapshot | None = None
+    tell: Callable[[Document], None] | None = None
 
 
 def show(reading: Reading, what: str) -> Document:
     """`what` is tunnels, sas, flows or gateways."""
+    narrow = _narrow(reading.selection)
+    if not (narrow and what in {"sas", "flows"}):  # else what is shown of one gateway depends on the others
+        _tell_each(reading, lambda gateway, seen: _share(what, gateway, seen))
     scope = _scope(reading)
     document = _document(f"show {what}", scope, reading.selection)
-    narrow = _narrow(reading.selection)
     match what:
         case "tunnels":
             return replace(document, tunnels=scope.chosen)
@@ -71,22 +90,54 @@ def check(reading: Reading) -> Document:
     """Everything that `check` finds on the selected gateways."""
     gateways = resolve_gateways(reading.fleet, reading.selection, default_all=True)
     reading.prober.keep = True
+    _tell_each(reading, lambda gateway, seen: _checked(reading, [(gateway, seen)]))
     snapshot = reading.prober.look(gateways, (*STARE, Files()))
-    scope = of_saved(reading.fleet, Selection(), snapshot)
-    found = tuple(f for gateway in gateways for f in _found(reading.prober, scope, gateway))
-    bad = any(f.severity != "info" for f in found)
+    named = {gateway.name: gateway for gateway in gateways}
+    document = _checked(reading, [(gateway, snapshot.looks[name]) for name, gateway in named.items()])
+    bad = any(f.severity != "info" for f in document.findings or ())
     code = foremost([Exit.UNREACHABLE if snapshot.failed else Exit.OK, Exit.FINDINGS if bad else Exit.OK])
-    errors = tuple(snapshot.failed.values())
-    return Document("check", code, code.word, gateways=gateway_rows(scope), findings=found, errors=errors)
+    return replace(document, exit_code=code, result=code.word, errors=tuple(snapshot.failed.values()))
 
 
-def _found(prober: Prober, scope: Scope, gateway: Gateway) -> tuple[Finding, ...]:
+def _checked(reading: Reading, looks: Sequence[tuple[Gateway, Seen]]) -> Document:
+    """Gateways, those that answered first, and their findings."""
+    found = tuple(f for gateway, seen in looks for f in _found(reading, gateway, seen))
+    in_order = sorted(looks, key=lambda look: isinstance(look[1], GatewayError))
+    return Document("check", gateways=tuple(gateway_row(*look) for look in in_order), findings=found)
+
+
+def _found(reading: Reading, gateway: Gateway, seen: Seen) -> tuple[Finding, ...]:
     """What there is to say of one gateway; one that could not be visited is a problem itself."""
-    error = scope.view.snapshot.failed.get(gateway.name)
-    if error is not None:
-        return (Finding(gateway.name, "problem", error.phase, error.message, error.hint),)
-    seen = scope.view.snapshot.gateways[gateway.name]
-    return findings(gateway, prober.answers[gateway.name], seen, _conf_files(scope, gateway))
+    if isinstance(seen, GatewayError):
+        return (Finding(gateway.name, "problem", seen.phase, seen.message, seen.hint),)
+    return findings(gateway, reading.prober.answers[gateway.name], seen, conf_paths(reading.fleet, gateway))
+
+
+def _share(what: str, gateway: Gateway, seen: Seen) -> Document:
+    """What `show` says of one gateway where nothing is selected by tunnels."""
+    parts = None if isinstance(seen, GatewayError) else seen
+    sas = (SaRow(gateway.name, sa) for sa in (_known(parts.sas) if parts else ()))
+    flows = (FlowRow(gateway.name, flow) for flow in (_known(parts.flows) if parts else ()))
+    return Document(
+        f"show {what}",
+        gateways=(gateway_row(gateway, seen),),
+        sas=tuple(sas) if what == "sas" else None,
+        flows=tuple(flows) if what == "flows" else None,
+    )
+
+
+def _tell_each(reading: Reading, share: Callable[[Gateway, Seen], Document]) -> None:
+    """Let each gateway's share of the document be told as it arrives."""
+    tell, heard = reading.tell, reading.prober.arrived
+    if tell is None:
+        return
+    gateways = {g.name: g for g in resolve_gateways(reading.fleet, reading.selection, default_all=True)}
+
+    def arrived(name: str, seen: Seen) -> None:
+        tell(share(gateways[name], seen))
+        heard(name, seen)
+
+    reading.prober.arrived = arrived
 
 
 def _scope(reading: Reading) -> Scope:
@@ -126,8 +177,11 @@ def _of_peer(sa: Sa, selection: Selection) -> bool:
 def _flows(scope: Scope, *, narrow: bool) -> Iterable[FlowRow]:
     for name, seen in scope.view.snapshot.gateways.items():
         chosen = [f for t in scope.chosen for e in t.ends if e.gateway == name for f in e.flows]
-        every = () if isinstance(seen.flows, Unknown) else seen.flows
-        yield from (FlowRow(name, f) for f in (chosen if narrow else every))
+        yield from (FlowRow(name, f) for f in (chosen if narrow else _known(seen.flows)))
+
+
+def _known(part: tuple[T, ...] | Unknown) -> tuple[T, ...]:
+    return () if isinstance(part, Unknown) else part
 
 
 def _no_fifo(gateway: str, state: str) -> RefusedError:
@@ -137,9 +191,3 @@ def _no_fifo(gateway: str, state: str) -> RefusedError:
         obj=gateway,
         hint="pasting them would leave a regular file there, with which isakmpd does not start",
     )
-
-
-def _conf_files(scope: Scope, gateway: Gateway) -> tuple[str, ...]:
-    """The conf files that the inventory has on this gateway."""
-    mine = ((t, e) for t in scope.view.tunnels if t.known for e in t.ends if e.gateway == gateway.name)
-    return tuple(dict.fromkeys(p for t, e in mine if (p := conf_path(scope.view, t, e)) is not None))

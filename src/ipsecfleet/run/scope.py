@@ -106,13 +106,15 @@ def matches_nothing(selection: Selection) -> OperatorError:
 
 def gateway_rows(scope: Scope) -> tuple[GatewayRow, ...]:
     """One row per gateway, those that answered first."""
-    answered = [_answered(scope.view.gateway(n), seen) for n, seen in scope.view.snapshot.gateways.items()]
-    dead = [failed_row(scope.view.gateway(n), error) for n, error in scope.view.snapshot.failed.items()]
-    return (*answered, *dead)
+    return tuple(gateway_row(scope.view.gateway(name), seen) for name, seen in scope.view.snapshot.looks.items())
 
 
-def failed_row(gateway: Gateway, error: GatewayError) -> GatewayRow:
-    """A gateway that could not be visited, or whose visit failed."""
+def gateway_row(gateway: Gateway, seen: GatewaySnapshot | GatewayError) -> GatewayRow:
+    """What one visit came to."""
+    return _failed(gateway, seen) if isinstance(seen, GatewayError) else _answered(gateway, seen)
+
+
+def _failed(gateway: Gateway, error: GatewayError) -> GatewayRow:
     state = "unreachable" if error.exit_code is Exit.UNREACHABLE else "failed"
     return GatewayRow(gateway.name, state, error.phase, error.message, error.hint, level=gateway.privilege)
 
