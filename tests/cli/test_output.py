@@ -189,9 +189,8 @@ def test_ndjson_has_on_a_gateways_line_what_json_has_of_it(lab: Lab, what: str) 
     gateways, summary = lines_of(lab.run("show", what, "-o", "ndjson"))
     assert {line["gateway"]["gateway"] for line in gateways} == set(lab.gateways)
     assert what not in summary
-    for line in gateways:
-        assert line[what]
-        assert {record["gateway"] for record in line[what]} == {line["gateway"]["gateway"]}
+    assert any(line[what] for line in gateways)
+    assert all(record["gateway"] == line["gateway"]["gateway"] for line in gateways for record in line[what])
 
 
 def test_ndjson_of_selected_tunnels_is_that_of_json(lab: Lab) -> None:
