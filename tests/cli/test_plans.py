@@ -83,3 +83,15 @@ def test_killed_and_resumed(lab: Lab, at: int, tally: Counter[str]) -> None:
     up = lab.run("up", "-t", "oslo-ams", "--yes")
     assert up.code == 0, up
     tally[f"SIGKILL of a down and resumed, of {len(POSITIONS)} sampled positions"] += 1
+
+
+def test_down_fails_closed_and_up_takes_the_deny_flow_away(lab: Lab) -> None:
+    done = lab.run("down", "-t", "customer-2", "--fail-closed", "--yes")
+    assert done.code == 0, done
+    assert "its traffic is dropped until it is up, or a boot" in " ".join(done.out.split())
+    flows = lab.run("show", "flows", "-t", "customer-2", "-o", "json").json["flows"]
+    assert {f["type"] for f in flows} == {"deny"}
+    up = lab.run("up", "-t", "customer-2", "--open", "--yes")
+    assert up.code == 0, up
+    flows = lab.run("show", "flows", "-t", "customer-2", "-o", "json").json["flows"]
+    assert {f["type"] for f in flows} == {"require"}

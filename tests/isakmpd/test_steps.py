@@ -1,11 +1,12 @@
 import pytest
+from facts import nets
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsecfleet.errors import RefusedError
 from ipsecfleet.isakmpd import fifo
 from ipsecfleet.isakmpd.steps import batches, command_of, lines_of
-from ipsecfleet.isakmpd.visit import Load, Unload, Write
+from ipsecfleet.isakmpd.visit import Deny, Load, Open, Unload, Write
 from ipsecfleet.model.plan import Action, Step, Undo
 from ipsecfleet.model.snapshot import Listing
 
@@ -58,6 +59,14 @@ def test_files_are_ipsecctls() -> None:
     made = batches([quick, unload, quick, quick, load])
     assert [type(b.verb) for b in made] == [Write, Unload, Write, Load]
     assert [len(b.steps) for b in made] == [1, 1, 2, 1]
+
+
+def test_flows_are_ipsecctls_too() -> None:
+    deny, let_out = (step(a, selectors=nets(N)) for a in (Action.DENY, Action.OPEN))
+    line = "echo flow esp from 172.16.1.0/24 to 192.168.1.0/24 type deny | ipsecctl"
+    assert (command_of(deny), command_of(let_out)) == (f"{line} -f -", f"{line} -d -f -")
+    assert [b.verb for b in batches([deny, let_out])] == [Deny(nets(N)), Open(nets(N))]
+    assert lines_of(deny) == lines_of(let_out) == ()
 
 
 NAMES = st.integers(1, 200).map(lambda n: "n" * n)

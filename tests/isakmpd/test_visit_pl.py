@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from servers import wait_for
 
 from ipsecfleet.isakmpd import visit
 from ipsecfleet.lab.layout import GatewayDir
+from ipsecfleet.model.net import Selector, Selectors
 
 NONCE = "0123456789abcdef"
 NAME = "from-172.16.1.0/24-to-192.168.1.0/24"
@@ -262,7 +264,7 @@ def test_a_write_is_logged_before_and_done_in_one(gateway: Gateway) -> None:
     lines = tuple(RENDERED)[:5]
     with gateway.daemon() as daemon:
         assert gateway.only(LOCK, visit.Write(lines)) == ("ok", str(sum(len(line) + 1 for line in lines)))
-        wait_for(lambda: daemon.changes, "the daemon changes")
+        wait_for(lambda: len(daemon.changes) == len(lines), "all lines")
         assert daemon.changes == list(lines)
     assert gateway.logged == [f"-p daemon.notice -t ipsecfleet R1 alice@laptop: {'; '.join(lines)}"]
 
@@ -807,6 +809,59 @@ def test_a_flow_that_is_gone_already_is_no_failure_to_unload(
 ) -> None:
     gateway.tool("ipsecctl", f"cat >&2 <<'E'\n{words}E\nexit 1")
     assert gateway.only(LOCK, verb)[0] == status
+
+
+TO_NET = Selectors(Selector(ip_network("172.16.1.0/24")), Selector(ip_network("192.168.1.0/24")))
+TO_PORT = Selectors(Selector(ip_network("2001:db8::1"), 17), Selector(ip_network("2001:db8:2::/64"), 17, 53))
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        (visit.Deny(TO_NET), "-f -: flow esp from 172.16.1.0/24 to 192.168.1.0/24 type deny"),
+        (visit.Open(TO_NET), "-d -f -: flow esp from 172.16.1.0/24 to 192.168.1.0/24 type deny"),
+        (visit.Deny(TO_PORT), "-f -: flow esp proto 17 from 2001:db8::1 to 2001:db8:2::/64 port 53 type deny"),
+    ],
+)
+def test_a_deny_flow_is_loaded_when_the_daemon_has_done_what_was_written(
+    gateway: Gateway, verb: visit.Verb, words: str
+) -> None:
+    gateway.tool("ipsecctl", f'echo "ipsecctl $*: $(cat)" >> {gateway.root}/log')
+    with gateway.daemon() as daemon:
+        answer = gateway.asked(LOCK, visit.Write((f"t quick {NAME}",)), verb)
+    assert sections(answer)[verb.lines()[0].split()[0]] == ("ok", "done")
+    assert gateway.logged[1:] == [
+        f"-p daemon.notice -t ipsecfleet R1 alice@laptop: ipsecctl {words}",
+        f"ipsecctl {words}",
+    ]
+    assert daemon.lines[0] == f"t quick {NAME}"
+    assert daemon.lines[1].startswith("C set [ipsecfleet]:fence=")
+
+
+def test_no_deny_flow_where_the_daemon_does_not_answer(gateway: Gateway) -> None:
+    gateway.tool("ipsecctl", f"echo ipsecctl >> {gateway.root}/log")
+    assert gateway.only(LOCK, visit.Deny(TO_NET))[0] == "missing"
+    assert "ipsecctl" not in gateway.logged
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        "from 172.16.1.0/24 to 192.168.1.0/24 type bypass",
+        "from any to any",
+        "from 1.2.3 to 10.0.0.0/8",
+        "from 10.0.0.0/8 to :::1",
+        "to 10.0.0.0/8 from 10.1.0.0/16",
+        "proto tcp from 10.0.0.0/8 to 10.1.0.0/16",
+        "from 10.0.0.0/8 to 10.1.0.0/16; x",
+        "",
+    ],
+)
+@pytest.mark.parametrize("verb", ["deny", "open"])
+def test_a_flow_is_made_of_addresses_alone(gateway: Gateway, verb: str, flow: str) -> None:
+    request = gateway.request(LOCK, visit.Unlock()).encode().replace(b"unlock", f"{verb} {flow}".encode())
+    answer = visit.decode(fed(visit.program() + request).stdout, NONCE)
+    assert [(s.name, s.status) for s in answer.sections] == [("request", "invalid")]
 
 
 def test_carp_is_empty_failed_or_missing(gateway: Gateway) -> None:

@@ -1,10 +1,11 @@
 import pytest
-from facts import N1, N2, OTHER, PEER, phase1, sa, seen
+from facts import N1, N2, OTHER, PEER, flows, nets, phase1, sa, seen
 
 from ipsecfleet.model.condition import (
     Buildable,
     Condition,
     CookiesGone,
+    Denied,
     Gone,
     Listed,
     PeerKnown,
@@ -22,7 +23,10 @@ EVERY = [
     Buildable(N1),
     PeerKnown(PEER, known=True),
     PeerKnown(PEER, known=False),
+    Denied(nets(N1)),
+    Denied(nets(N1), there=False),
 ]
+BETWEEN = "172.16.1.0/24 to 192.168.1.0/24 on hub"
 
 
 @pytest.mark.parametrize("condition", EVERY)
@@ -56,6 +60,12 @@ def test_what_could_not_be_read_meets_nothing(condition: Condition) -> None:
         (EVERY[6], {"peer_names": {"2001:DB8::1": "p", PEER: "peer"}}, None),
         (EVERY[6], {}, f"[Phase 1] of hub lacks an entry for {PEER}"),
         (EVERY[7], {"peer_names": {PEER: "peer"}}, f"[Phase 1] of hub has an entry for {PEER}"),
+        (EVERY[8], {"flows": flows(type="deny")}, None),
+        (EVERY[8], {"flows": flows(type="deny")[:1]}, f"there is no deny flow from {BETWEEN}"),
+        (EVERY[8], {"flows": flows(type="deny")[:1] + flows()[1:]}, f"a require flow is there from {BETWEEN}"),
+        (EVERY[8], {"flows": ()}, f"there is no deny flow from {BETWEEN}"),
+        (EVERY[9], {"flows": flows()}, None),
+        (EVERY[9], {"flows": flows(type="deny")[:1]}, f"the deny flow from {BETWEEN} is still there"),
     ],
 )  # fmt: skip
 def test_what_meets_a_condition(condition: Condition, parts: dict[str, object], why: str | None) -> None:

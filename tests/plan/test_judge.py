@@ -86,9 +86,9 @@ BACK = replace(DOWN, sas=(sa(), phase1()), flows=flows(), kernel=kernel())
 def test_a_new_one_is_torn_down_once_more_and_then_again_and_no_more() -> None:
     verdict = down(BACK)
     assert [(s.action, s.connection, s.needs) for s in verdict.again] == [(Action.QUICK, N1, (SoleHolder(N1, PEER),))]
-    assert words(verdict) == ("pending", f"{N1} came back on hub; taken down again")
+    assert words(verdict) == ("pending", f"{N1} came back on hub; once more")
     twice = Patience(9.0, repeated=(("hub", "customer-1"),) * 2)
-    assert words(down(BACK, twice)) == ("failed", f"{N1} came back on hub after 2 more teardowns")
+    assert words(down(BACK, twice)) == ("failed", f"{N1} came back on hub after 2 more tries")
     assert down(BACK, Patience(9.0, repeated=(("hub", "customer-1"),) * 3)).word == "failed"
 
 

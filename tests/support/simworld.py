@@ -36,7 +36,7 @@ LISTS = {
 ROOMY = Limits(Limit(100, percent=True), Limit(100, percent=True))
 
 
-CHANGES = ("lock", "write", "load", "unload")
+CHANGES = ("lock", "write", "load", "unload", "deny", "open")
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class SimFleet:
     def _answer(self, visit: Visit) -> Outcome:
         name = visit.gateway.name
         request = visit.stdin.partition(b"\n__END__\n")[2].decode().splitlines()
-        changing = any(line.startswith(("write ", "load ", "unload ")) for line in request)
+        changing = any(line.startswith(("write ", "load ", "unload ", "deny ", "open ")) for line in request)
         self.before_visit(name, changing)
         for error in (self.dead.get(name), self.fails_to_act.get(name) if changing else None):
             if error is not None:
@@ -259,7 +259,9 @@ class SimFleet:
                 return (word, "lost", b"the run lock is not ours")
             case "write":
                 return self._write(name, commands)
-        status, text = self.ipsecctl(name, *(["-d"] if word == "unload" else []), "-f", rest)
+        path = "-" if word in {"deny", "open"} else rest
+        self.files.setdefault(name, {})["-"] = f"flow esp {rest} type deny\n"
+        status, text = self.ipsecctl(name, *(["-d"] if word in {"unload", "open"} else []), "-f", path)
         self.sent.setdefault(name, []).append(verb_line(word, rest))
         self.settle(0.02)
         return (word, "failed" if status else "ok", text.encode())
@@ -332,4 +334,6 @@ class SimFleet:
 
 
 def verb_line(word: str, path: str) -> str:
+    if word in {"deny", "open"}:
+        return f"{word} {path}"
     return f"ipsecctl {'-d ' if word == 'unload' else ''}-f {path}"

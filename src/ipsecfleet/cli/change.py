@@ -34,6 +34,9 @@ def down(
         bool, typer.Option("--hold", help="Also off its list, until up, a reload or a boot (default).")
     ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="ipsecctl -d of its conf file.")] = False,
+    fail_closed: Annotated[
+        bool, typer.Option("--fail-closed", help="Drop its traffic, so that none leaves in clear.")
+    ] = False,
     settle: Annotated[
         str | None,
         typer.Option("--settle", metavar="TIME", help="Before the last look (8s); ends the waiting for peers."),
@@ -59,6 +62,7 @@ def down(
         settle_s=seconds(settle, default, "--settle") or 0.0,
         settle_given=settle is not None,
         wait=not no_wait,
+        fail_closed=fail_closed,
         forced=session.forced,
     )
     return changes.down(_planning(session, selection, from_snapshot, plan_out, expect), options)
@@ -71,6 +75,7 @@ def up(
     wait: Annotated[
         str | None, typer.Option("--wait", metavar="TIME", help="For the tunnel to be seen established (135s).")
     ] = None,
+    let_out: Annotated[bool, typer.Option("--open", help="Where it stays down, drop its traffic no more.")] = False,
     from_snapshot: FromSnapshot = None,
     plan_out: PlanOut = None,
     expect: Expect = None,
@@ -82,7 +87,7 @@ def up(
     selection = selecting.selection()
     if not (selection.names_tunnels or selection.names_gateways):
         raise OperatorError("up which tunnels?", kind="usage", obj="up", hint="name them by -t, -p, -g, -G or -A")
-    options = UpOptions(seconds(wait, 135.0, "--wait") or 0.0, session.forced)
+    options = UpOptions(seconds(wait, 135.0, "--wait") or 0.0, let_out, session.forced)
     return changes.up(_planning(session, selection, from_snapshot, plan_out, expect), options)
 
 

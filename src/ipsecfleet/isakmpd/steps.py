@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ipsecfleet.isakmpd import fifo
-from ipsecfleet.isakmpd.visit import Load, Unload, Verb, Write
+from ipsecfleet.isakmpd.visit import Deny, Load, Open, Unload, Verb, Write, flow_rule
 from ipsecfleet.model.plan import Action, Step
 from ipsecfleet.model.snapshot import Listing
 
@@ -47,13 +47,17 @@ def _fit(lines: Sequence[str]) -> bool:
 
 
 def _ipsecctl(step: Step) -> Verb:
+    if step.selectors is not None:
+        return Deny(step.selectors) if step.action is Action.DENY else Open(step.selectors)
     return Load(str(step.file)) if step.action is Action.LOAD else Unload(str(step.file))
 
 
 def command_of(step: Step) -> str | None:
     """The ipsecctl command of a step, as an operator would type it, or None for one that writes to the FIFO."""
-    words = {Action.LOAD: "ipsecctl -f", Action.UNLOAD: "ipsecctl -d -f"}
-    return f"{words[step.action]} {step.file}" if step.action in words else None
+    delete = "-d " if step.action in {Action.UNLOAD, Action.OPEN} else ""
+    if step.selectors is not None:
+        return f"echo {flow_rule(step.selectors)} | ipsecctl {delete}-f -"
+    return f"ipsecctl {delete}-f {step.file}" if step.action in {Action.LOAD, Action.UNLOAD} else None
 
 
 def lines_of(step: Step) -> tuple[str, ...]:
@@ -78,5 +82,5 @@ def lines_of(step: Step) -> tuple[str, ...]:
             return (fifo.main(phase1),)
         case Action.CONNECT:
             return (fifo.connect(name),)
-        case Action.LOAD | Action.UNLOAD:
+        case Action.LOAD | Action.UNLOAD | Action.DENY | Action.OPEN:
             return ()

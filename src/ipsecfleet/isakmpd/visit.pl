@@ -79,6 +79,9 @@ my $PEER_LINE = qr{(?|
   | C\ set\ (?:\[ipsecfleet\]:peer-of-|\[Phase\ 1\]:)($ADDR)=$NAME\ force
 )}x;
 
+my $SIDE    = qr{[0-9A-Fa-f.:]{2,45}(?:/\d{1,3})?(?:\ port\ \d{1,5})?};
+my $MATCHED = qr{(?:proto\ \d{1,3}\ )?from\ $SIDE\ to\ $SIDE};
+
 my @SHIFTED = (shifted => 'somebody else asked the daemon at the same time, three times');
 my @ASKED   = (    # the sections of a report, and what the daemon is asked for them
     [report         => 'S'],
@@ -90,7 +93,7 @@ my @ASKED   = (    # the sections of a report, and what the daemon is asked for 
 );
 
 my %place = (run => '/var/run', etc => '/etc', bin => '');
-my ($nonce, $who, $sections) = ('', '', 0);
+my ($nonce, $who, $sections, $fences) = ('', '', 0, 0);
 my ($end, $patience, $home, $result, $last_report);
 
 my %DO = (
@@ -105,8 +108,10 @@ my %DO = (
     lock         => sub ($verb) { section(lock => sub { lock_run($verb->{seconds}, $verb->{take}) }) },
     unlock       => sub ($) { section(unlock => \&unlock_run) },
     write        => sub ($verb) { section(write => sub { send_lines($verb->{lines}->@*) }) },
-    load         => sub ($verb) { section(load => sub { load('-f', $verb->{file}) }) },
-    unload       => sub ($verb) { section(unload => sub { load('-d', '-f', $verb->{file}) }) },
+    load         => sub ($verb) { section(load => sub { load('', '-f', $verb->{file}) }) },
+    unload       => sub ($verb) { section(unload => sub { load('', '-d', '-f', $verb->{file}) }) },
+    deny         => sub ($verb) { section(deny => sub { load($verb->{flow}, '-f', '-') }) },
+    open         => sub ($verb) { section(open => sub { load($verb->{flow}, '-d', '-f', '-') }) },
 );
 
 sub main () {
@@ -165,6 +170,7 @@ sub verbs () {
 sub verb ($line) {
     return { name => $1 } if $line =~ /^(host|report|exchanges\??|flows|sad|files|unlock)\z/;
     return { name => $1, file => conf_file($2), changes => $1 ne 'conf' } if $line =~ /^(conf|load|unload) (.+)\z/;
+    return flow_verb($1, $2) if $line =~ /^(deny|open) ($MATCHED)\z/;
     return lock_verb($1, $2) if $line =~ /^lock ([1-9]\d{0,2})( take)?\z/;
     my ($n)   = $line =~ /^write ([1-9]\d?)\z/ or malformed('a verb is unknown');
     my @lines = map { fifo_line(line() // malformed('a write is cut off')) } 1 .. $n;
@@ -176,6 +182,11 @@ sub lock_verb ($seconds, $take) {
     malformed("a lock is for $LONGEST s at most") if $seconds > $LONGEST;
     malformed('a lock does not say who')          if $who eq '';
     return { name => 'lock', seconds => $seconds, take => $take, changes => 1 };
+}
+
+sub flow_verb ($name, $matched) {
+    is_address($_) or malformed('a flow has no addresses') for $matched =~ /\b(?:from|to) ([^ \/]+)/g;
+    return { name => $name, flow => "flow esp $matched type deny", changes => 1 };
 }
 
 sub conf_file ($text) {
@@ -306,16 +317,22 @@ sub slurp ($file) {
 }
 
 # What a command printed. It gets no input and no shell, and is killed when late.
-sub command ($seconds, $name, @args) {
+sub command ($seconds, $name, @args) { return fed('', $seconds, $name, @args) }
+
+# The same with input, which a pipe must hold.
+sub fed ($input, $seconds, $name, @args) {
     my ($program) = map { m{^(/.*)\z} && -f $_ && -x _ ? $1 : () } map { "$_/$name" } split /:/, $ENV{PATH};
     fail(missing => "there is no $name") unless defined $program;
     my $limit = within($seconds);
     pipe my $out, my $child_out or fail(failed => "pipe: $!");
     pipe my $err, my $child_err or fail(failed => "pipe: $!");
+    pipe my $child_in, my $in   or fail(failed => "pipe: $!");
+    syswrite $in, $input;
+    close $in;
     my $pid = fork // fail(failed => "fork: $!");
-    become($child_out, $child_err, $program, $name, @args) unless $pid;
+    become($child_in, $child_out, $child_err, $program, $name, @args) unless $pid;
     setpgid($pid, $pid);
-    close $_ for $child_out, $child_err;
+    close $_ for $child_in, $child_out, $child_err;
     my $ended = 0;
     return ensure(
         sub {
@@ -327,14 +344,13 @@ sub command ($seconds, $name, @args) {
     );
 }
 
-sub become ($out, $err, $program, @argv) {
+sub become ($in, $out, $err, $program, @argv) {
     eval {
         setpgid(0, 0);
         $SIG{$_} = 'DEFAULT' for qw(ALRM HUP INT PIPE TERM);
-        sysopen my $null, '/dev/null', O_RDONLY or die "/dev/null: $!\n";
-        dup2(fileno $null, 0);
-        dup2(fileno $out,  1);
-        dup2(fileno $err,  2);
+        dup2(fileno $in,  0);
+        dup2(fileno $out, 1);
+        dup2(fileno $err, 2);
         exec {$program} @argv;
     };
     print STDERR "$program: ", $@ || $!;
@@ -468,6 +484,12 @@ sub fenced ($value) {
     return $told;
 }
 
+# Comes back when the daemon has done all that was written before.
+sub caught_up () {
+    for (1 .. 3) { return if fenced("$nonce.s" . ++$fences) }
+    fail(@SHIFTED);
+}
+
 sub report () {
     $last_report = undef;
     my @pairs = locked(sub { aside(\&fenced_report) });
@@ -552,7 +574,7 @@ sub state_report () {
         sub {
             kill USR1 => $pid or fail('no-daemon' => "pid $pid: $!");
             await($file);
-            fenced("$nonce.s1") || fenced("$nonce.s2") || fenced("$nonce.s3") or fail(@SHIFTED);
+            caught_up();
             my $in = opened($file) or fail('no-answer' => "$file: $!");
             return allowed($in);
         },
@@ -682,8 +704,16 @@ sub send_lines (@lines) {
     return change(join('; ', @lines), \&ask, @lines);
 }
 
-sub load (@args) {
-    my $done = change("ipsecctl @args", sub { command($end - now(), 'ipsecctl', @args) });
+# ipsecctl with a file, or with a flow of ours. A `t quick` that the daemon does after we loaded ours would take it away
+# with its own: the kernel has one flow for the same selectors. So the daemon is waited for.
+sub load ($flow, @args) {
+    my $done = change(
+        length $flow ? "ipsecctl @args: $flow" : "ipsecctl @args",
+        sub {
+            aside(\&caught_up) if length $flow;
+            return fed("$flow\n", $end - now(), 'ipsecctl', @args);
+        }
+    );
     return 'done' unless $done->{exit};
     my @words = grep { !/^ipsecctl: failed to delete rule \d+\z/ } split /\n/, $done->{err};
     my $gone  = @words && !grep { !/^ipsecctl: PF_KEY failed: No such process\z/ } @words;

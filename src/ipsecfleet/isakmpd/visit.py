@@ -27,6 +27,7 @@ from typing import Protocol
 
 from ipsecfleet.errors import OperatorError, RefusedError
 from ipsecfleet.isakmpd import fifo
+from ipsecfleet.model.net import Selectors
 from ipsecfleet.model.snapshot import Unknown
 
 PROTOCOL = "ipsecfleet 1"
@@ -37,7 +38,10 @@ LONGEST_LOCK_S = 600
 """As long as the run lock may be held without being renewed."""
 
 MOST_SECTIONS = 10_000
-"""The most sections of one answer; a whole visit has a dozen and one per conf file and write."""
+"""The most sections of one answer; a whole visit has a dozen and one per conf file and change."""
+
+CHANGES = frozenset({"write", "load", "unload", "deny", "open"})
+"""The sections of what changes something; each step of a plan comes by one of them."""
 
 _REMOTE = "/bin/sh -c 'echo \"ipsecfleet $SSH_CONNECTION\"; exec {}'"
 _PROGRAMS = {"doas": "doas -n /usr/bin/perl -T -", "none": "/usr/bin/perl -T -", "restricted": f"doas -n {INSTALLED}"}
@@ -205,6 +209,26 @@ class Unload:
 
 
 @dataclass(frozen=True, slots=True)
+class Deny:
+    """A flow of type deny for these selectors, once the daemon has done what was written to it before: `deny`."""
+
+    selectors: Selectors
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"deny {_matched(self.selectors)}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Takes the flow with these selectors away, whatever its type: `open`; one that is gone already is no failure."""
+
+    selectors: Selectors
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"open {_matched(self.selectors)}",)
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """All that one visit is asked. `deadline` is in seconds; `who` is a run and an operator, for lock and log there."""
 
@@ -276,6 +300,11 @@ def decode(stdout: bytes, nonce: str, verbs: Iterable[Verb] = ()) -> Answer:
     return Answer(sections, complete, handshake, unparsed, _conf(sections, verbs))
 
 
+def flow_rule(selectors: Selectors) -> str:
+    """The line of ipsec.conf(5) that drops what these selectors match, both ways."""
+    return f"flow esp {_matched(selectors)} type deny"
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
     """Who has the run lock of a gateway, for how long already, and until when, in seconds by that gateway's clock."""
@@ -331,6 +360,11 @@ def _body(section: Section | None) -> bytes | Unknown:
         return Unknown("not read")
     why = section.body.decode("utf-8", "replace").strip()
     return section.body if section.ok else Unknown(f"{section.status}: {why}")
+
+
+def _matched(selectors: Selectors) -> str:
+    proto = f"proto {selectors.local.proto} " if selectors.local.proto else ""
+    return f"{proto}from {selectors.local} to {selectors.remote}"
 
 
 def _checked_path(path: str) -> str:

@@ -8,7 +8,7 @@ that were, so that a plan holds no SPI and outlives a natural rekey.
 from dataclasses import dataclass
 from typing import Protocol
 
-from ipsecfleet.model.net import same_address
+from ipsecfleet.model.net import Selectors, same_address
 from ipsecfleet.model.sa import Sa
 from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Listing, Unknown
 
@@ -122,7 +122,27 @@ class PeerKnown:
         return f"[Phase 1] of {seen.gateway} {'has' if known else 'lacks'} an entry for {self.peer}"
 
 
-OneOf = Gone | CookiesGone | Listed | SoleHolder | Role | Buildable | PeerKnown
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The kernel drops what these selectors match, both ways, and has no other flow for them; or, `there` False, does not."""
+
+    selectors: Selectors
+    there: bool = True
+
+    def unmet(self, seen: GatewaySnapshot, _before: GatewaySnapshot) -> str | None:
+        if isinstance(seen.flows, Unknown):
+            return f"the flows of {seen.gateway} could not be read: {seen.flows.why}"
+        types = {f.direction: f.type for f in seen.flows if f.selectors == self.selectors}
+        where = f"{self.selectors.local} to {self.selectors.remote} on {seen.gateway}"
+        if not self.there:
+            return f"the deny flow from {where} is still there" if "deny" in types.values() else None
+        other = sorted(set(types.values()) - {"deny"})
+        if other:
+            return f"a {other[0]} flow is there from {where}"
+        return None if types.keys() == {"in", "out"} else f"there is no deny flow from {where}"
+
+
+OneOf = Gone | CookiesGone | Listed | SoleHolder | Role | Buildable | PeerKnown | Denied
 """Every condition that there is, for what reads them from a file."""
 
 

@@ -24,6 +24,8 @@ class Action(StrEnum):
     CONNECT = "connect"
     LOAD = "load"
     UNLOAD = "unload"
+    DENY = "deny"
+    OPEN = "open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Step:
     phase1: str | None = None
     peer: str | None = None
     file: str | None = None
+    selectors: Selectors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Plan:
 
     `already` are tunnels with nothing left to do; `caveats` say what its proof will not cover; `settle_s` passes before
     the last look, which is repeated until `look_again_s` after the change (both in the gateway's seconds). `basis` is what
-    the plan rests on at each gateway that it changes.
+    the plan rests on at each gateway that it changes. `otherwise` is done at last, for tunnels that were not proven.
     """
 
     verb: str
@@ -108,6 +111,7 @@ class Plan:
     settle_s: float = 0.0
     look_again_s: float = 0.0
     basis: tuple[Basis, ...] = ()
+    otherwise: tuple[Step, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -4,6 +4,9 @@ Order (recipes.md 5): hold and `t quick` at the end that begins the negotiations
 the peer with it, where nobody else needs them, because a phase 2 DELETE needs phase 1. A list takes effect at the
 re-initialisation 5 s later only, so the proof comes after `settle_s`. What returns under a neighbour's name does so
 within 60 s, so where that can happen the look is repeated after 70.
+
+With the SAs go their flows, and traffic may leave in clear. To fail closed, a deny flow takes their place right after
+`t quick`; at a CARP backup as well, which may be master next.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,15 +15,19 @@ from enum import StrEnum
 from itertools import chain
 
 from ipsecfleet.errors import RefusedError
-from ipsecfleet.model.condition import SoleHolder
-from ipsecfleet.model.net import same_address
+from ipsecfleet.model.condition import Denied, SoleHolder
+from ipsecfleet.model.net import Selectors, same_address
 from ipsecfleet.model.plan import Action, Plan, Step, Target, Undo, Wave
 from ipsecfleet.model.sa import Role, Sa
 from ipsecfleet.model.snapshot import Listing, Unknown
 from ipsecfleet.model.tunnel import End, State, Tunnel
 from ipsecfleet.plan import files, refuse, steps
 from ipsecfleet.plan.steps import HELD_FORM
+from ipsecfleet.plan.tunnels import addresses_of
 from ipsecfleet.plan.view import View, is_active
+
+UDP = 17
+"""The protocol of IKE."""
 
 LOOK_AGAIN_S = 70.0
 """A peer tries again within its check interval, 60 s; ten more for the negotiation."""
@@ -42,6 +49,7 @@ class DownOptions:
     settle_s: float = 8.0
     settle_given: bool = False
     wait: bool = True
+    fail_closed: bool = False
     forced: frozenset[str] = frozenset()
 
 
@@ -52,9 +60,11 @@ def plan_down(view: View, chosen: Sequence[Tunnel], options: DownOptions) -> Pla
     interrupted run left with its peer or its phase 1 is finished.
     """
     left = {s.tunnel for s in _Job(view, chosen, options).phase1_steps()}
-    work = [t for t in chosen if t.name in left or not is_already(view, t, options.strength)]
+    work = [
+        t for t in chosen if t.name in left or not (is_already(view, t, options.strength) and _closed(view, t, options))
+    ]
     job = _Job(view, work, options)
-    early = list(dict.fromkeys(chain.from_iterable(job.steps_of(t, e) for t, e in job.pairs)))
+    early = list(dict.fromkeys(chain.from_iterable(job.steps_of(t, e) for t, e in job.readable)))
     late = list(job.phase1_steps())
     waves = _waves(work, early, late)
     touched = frozenset(s.gateway for s in (*early, *late))
@@ -85,6 +95,18 @@ def is_already(view: View, tunnel: Tunnel, strength: Strength) -> bool:
     return bool(ends) and all(map(_is_down, ends))
 
 
+def _closed(view: View, tunnel: Tunnel, options: DownOptions) -> bool:
+    """Whether nothing can leave in clear, as far as that was asked for."""
+    looks = ((view.seen(e.gateway), s) for e in tunnel.ends for s in denied_for(e))
+    return not options.fail_closed or all(seen is not None and Denied(s).unmet(seen, seen) is None for seen, s in looks)
+
+
+def denied_for(end: End) -> tuple[Selectors, ...]:
+    """What is denied when this end fails closed: what its flows match, or where it has none what they would."""
+    own = (end.selectors,) if end.selectors is not None else ()
+    return tuple(dict.fromkeys(f.selectors for f in end.flows)) or own
+
+
 def _is_down(end: End) -> bool:
     negotiating = any(x.ours and not x.finished for x in end.exchanges)
     flows = any(f.type != "deny" for f in end.flows)
@@ -108,6 +130,13 @@ class _Job:
         return [(t, e) for t, e in self.view.ends_on(gateway) if _identity(e) not in self.chosen_ends]
 
     def steps_of(self, tunnel: Tunnel, end: End) -> Iterable[Step]:
+        """What takes one end down, and what closes it then."""
+        if end.connection is not None:
+            yield from self._teardown(tunnel, end)
+        if self.options.fail_closed:
+            yield from (steps.deny(tunnel.name, end.gateway, selectors) for selectors in denied_for(end))
+
+    def _teardown(self, tunnel: Tunnel, end: End) -> Iterable[Step]:
         """Hold and `t quick` (or the unloading of the file) at one end; a CARP backup is only held."""
         if self.options.strength is Strength.REMOVE:
             yield from self._unload(tunnel, end)
@@ -232,7 +261,9 @@ class _Job:
         yield from refuse.other_end(self.view, self.chosen)
         yield from self._shared_names()
         yield from refuse.carp_backup(self.view, self.chosen)
-        yield from refuse.own_session(self.view, self.chosen, self.view.snapshot.gateways)
+        closed = self.options.fail_closed
+        yield from refuse.own_session(self.view, self.chosen, self.view.snapshot.gateways, denied=closed)
+        yield from self._unclosable() if closed else ()
         yield from refuse.tunnels_down(self.view, self.chosen)
         yield from refuse.gateways_touched(self.view, touched, self.chosen)
         if self.options.strength is not Strength.ONCE:
@@ -248,6 +279,24 @@ class _Job:
                 if holders:
                     text = f"{tunnel.name}: {name} on {end.gateway} is also the name of {', '.join(holders)}"
                     yield refuse.refusal("shared-name", tunnel.name, text, "hold all tunnels of that peer")
+
+    def _unclosable(self) -> Iterable[RefusedError]:
+        """A deny flow would take another tunnel's flow away, or shut out IKE with the peer, and `up` with it."""
+        for tunnel, end in self.readable:
+            closing = denied_for(end)
+            others = (t.name for t, e in self._others(end.gateway) if e.selectors in closing and (e.live or e.flows))
+            for other in others:
+                yield _unclosed(tunnel, f"{other} has the same networks on {end.gateway}", "take that down as well")
+            if any(self._has_ike(end, selectors) for selectors in closing):
+                text = f"its networks have the IKE addresses of {end.gateway} and {end.peer} in them"
+                yield _unclosed(tunnel, text, "leave --fail-closed out, and block it in pf.conf(5)")
+
+    def _has_ike(self, end: End, selectors: Selectors) -> bool:
+        """Whether these selectors match UDP between the gateway, whose addresses may not be known, and the peer."""
+        if end.peer is None or selectors.local.proto not in {0, UDP}:
+            return False
+        here = addresses_of(self.view.gateway(end.gateway))
+        return any(selectors.covers(address, end.peer) for address in here or (str(selectors.local.net[0]),))
 
     def _unremovable(self) -> Iterable[RefusedError]:
         for tunnel, end in self.pairs:
@@ -283,8 +332,9 @@ class _Job:
 
     def _clear_notes(self) -> Iterable[str]:
         pairs = {frozenset((str(s.local), str(s.remote))) for _, e in self.pairs if (s := e.selectors) and e.flows}
+        fate = "is dropped from then on" if self.options.fail_closed else "may leave in clear"
         for pair in sorted(sorted(p) for p in pairs):
-            yield f"traffic between {' and '.join(pair)} may leave in clear"
+            yield f"traffic between {' and '.join(pair)} {fate}"
 
     def _strength_notes(self) -> Iterable[str]:
         if not self.pairs:
@@ -293,6 +343,10 @@ class _Job:
             yield "--once: an active peer undoes this within 60 s, any re-initialisation within 5"
         if self.options.strength is Strength.REMOVE:
             yield "the include line in /etc/ipsec.conf brings it back at the next boot"
+
+
+def _unclosed(tunnel: Tunnel, why: str, hint: str) -> RefusedError:
+    return RefusedError(f"{tunnel.name} cannot fail closed: {why}", kind="fail-closed", obj=tunnel.name, hint=hint)
 
 
 def _identity(end: End) -> tuple[object, ...]:

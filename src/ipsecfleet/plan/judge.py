@@ -108,13 +108,17 @@ def _down(plan: Plan, view: View, target: Target, patience: Patience) -> Verdict
         return Verdict(target, word, f"a {flows[0].type} flow is still there on {target.gateway}", hint, doubtful=True)
     late = _late_phase1(plan, target, end)
     if late:
-        return _once_more(target, late, patience, f"phase 1 with {target.peer} was completed late")
+        return _once_more(target, late, patience, f"phase 1 with {target.peer} was completed late on {target.gateway}")
     unread = view.unnamed(target.gateway)
     if unread is not None:
         return _unnamed(target, unread, patience)
     running = patience.suspects_of(end.exchanges) if end is not None else []
     if running:
         return _negotiating(target, [x.ends_in_s for x in running], patience)
+    closing = _closing(plan, target)
+    unclosed = next(filter(None, (p.unmet(seen, seen) for s in closing for p in s.proof)), None)
+    if unclosed is not None:
+        return _once_more(target, closing, patience, unclosed)
     if patience.elapsed_s < plan.look_again_s:
         left = plan.look_again_s - patience.elapsed_s
         return Verdict(target, Word.PENDING, f"waiting {left:.0f} s for the next attempt of {target.peer}")
@@ -151,14 +155,20 @@ def _came_back(plan: Plan, target: Target, end: End | None, sa: Sa, patience: Pa
         connection=name,
         peer=target.peer,
     )
-    return _once_more(target, (quick, *_late_phase1(plan, target, end)), patience, f"{name} came back")
+    again = (quick, *_closing(plan, target), *_late_phase1(plan, target, end))
+    return _once_more(target, again, patience, f"{name} came back on {target.gateway}")
+
+
+def _closing(plan: Plan, target: Target) -> tuple[Step, ...]:
+    """The deny flows that this end was to get: its flows gone once more, they are gone as well."""
+    mine = (s for s in plan.steps if (s.gateway, s.tunnel) == (target.gateway, target.tunnel))
+    return tuple(s for s in mine if s.action is Action.DENY)
 
 
 def _once_more(target: Target, again: tuple[Step, ...], patience: Patience, what: str) -> Verdict:
     if patience.repeated.count((target.gateway, target.tunnel)) >= MOST_REPEATS:
-        text = f"{what} on {target.gateway} after {MOST_REPEATS} more teardowns"
-        return Verdict(target, Word.FAILED, text)
-    return Verdict(target, Word.PENDING, f"{what} on {target.gateway}; taken down again", again=again)
+        return Verdict(target, Word.FAILED, f"{what} after {MOST_REPEATS} more tries")
+    return Verdict(target, Word.PENDING, f"{what}; once more", again=again)
 
 
 def _late_phase1(plan: Plan, target: Target, end: End | None) -> tuple[Step, ...]:
@@ -211,6 +221,8 @@ def _up(view: View, target: Target) -> Verdict:
         return Verdict(target, Word.FAILED, f"it came up under the neighbour's name {sa.name} on {target.gateway}")
     if not any(f.type in {"require", "use"} for f in end.flows) and end.selectors is not None:
         return Verdict(target, Word.PENDING, f"no flow on {target.gateway} yet")
+    if any(f.type == "deny" for f in end.flows):
+        return Verdict(target, Word.PENDING, f"a deny flow is still there on {target.gateway}")
     mirror = _unmirrored(view, target, sa)
     if mirror:
         return Verdict(target, Word.PENDING, mirror)

@@ -90,9 +90,11 @@ def _unknown_role(view: View, tunnel: Tunnel, end: End) -> Iterable[RefusedError
         yield refusal("carp-backup", tunnel.name, text)
 
 
-def own_session(view: View, chosen: Sequence[Tunnel], gateways: Iterable[str]) -> Iterable[RefusedError]:
-    """A flow that would go may carry the SSH session to a gateway of this run."""
-    going = [(t, e) for t in chosen for e in t.ends if e.selectors is not None and (e.live or e.flows)]
+def own_session(
+    view: View, chosen: Sequence[Tunnel], gateways: Iterable[str], *, denied: bool = False
+) -> Iterable[RefusedError]:
+    """A flow that would go may carry the SSH session to a gateway of this run; one that denies may cut it."""
+    going = [(t, e) for t in chosen for e in t.ends if e.selectors is not None and (e.live or e.flows or denied)]
     for name in sorted(gateways):
         seen = view.seen(name)
         if seen is None or not going:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from ipsecfleet.model.condition import Buildable, Condition, CookiesGone, Gone, Listed, PeerKnown, SoleHolder
+from ipsecfleet.model.condition import Buildable, Condition, CookiesGone, Denied, Gone, Listed, PeerKnown, SoleHolder
+from ipsecfleet.model.net import Selectors
 from ipsecfleet.model.plan import Action, Step, Undo
 from ipsecfleet.model.snapshot import Listing
 from ipsecfleet.model.tunnel import End
@@ -139,3 +140,29 @@ def unload(tunnel: str, gateway: str, path: str, ends: Sequence[End], needs: Nee
     unlisted = tuple(Listed(str(e.connection), Listing.NONE) for e in ends if not e.listing.held)
     undo = Undo(Action.LOAD, "the same file, loaded again")
     return Step(gateway, tunnel, Action.UNLOAD, needs=needs, proof=(*gone, *unlisted), undo=undo, file=path)
+
+
+def deny(tunnel: str, gateway: str, selectors: Selectors) -> Step:
+    """What these selectors match is dropped. After `t quick`: the daemon's flow is the same object in the kernel."""
+    return Step(
+        gateway=gateway,
+        tunnel=tunnel,
+        action=Action.DENY,
+        needs=(),
+        proof=(Denied(selectors),),
+        undo=Undo(Action.OPEN, "the deny flow goes again"),
+        selectors=selectors,
+    )
+
+
+def let_out(tunnel: str, gateway: str, selectors: Selectors) -> Step:
+    """The deny flow goes. It must be there: any delete of these selectors takes the daemon's flow as well."""
+    return Step(
+        gateway=gateway,
+        tunnel=tunnel,
+        action=Action.OPEN,
+        needs=(Denied(selectors),),
+        proof=(Denied(selectors, there=False),),
+        undo=Undo(Action.DENY, "dropped again"),
+        selectors=selectors,
+    )

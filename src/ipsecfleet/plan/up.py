@@ -12,7 +12,7 @@ from itertools import chain
 
 from ipsecfleet.errors import RefusedError
 from ipsecfleet.model.condition import named
-from ipsecfleet.model.net import same_address
+from ipsecfleet.model.net import Selectors, same_address
 from ipsecfleet.model.plan import Action, Plan, Step, Target, Wave
 from ipsecfleet.model.sa import Exchange
 from ipsecfleet.model.snapshot import Listing, Unknown
@@ -29,9 +29,13 @@ LOCKOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """What the operator asked for; `wait_s` is how long a bring-up is looked at, in seconds of the gateway's clock."""
+    """What the operator asked for; `wait_s` is how long a bring-up is looked at, in seconds of the gateway's clock.
+
+    With `let_out` the deny flows of a tunnel that stays down go.
+    """
 
     wait_s: float = 135.0
+    let_out: bool = False
     forced: frozenset[str] = frozenset()
 
 
@@ -52,6 +56,7 @@ def plan_up(view: View, chosen: Sequence[Tunnel], options: UpOptions) -> Plan:
     notes = chain(
         chain.from_iterable(job.notes() for job in jobs),
         chain.from_iterable(refuse.reinit_notes(view, g, n) for g, n in names.items()),
+        _deny_notes(work, options),
     )
     return Plan(
         verb="up",
@@ -60,7 +65,19 @@ def plan_up(view: View, chosen: Sequence[Tunnel], options: UpOptions) -> Plan:
         already=tuple(t.name for t in chosen if t not in work),
         refusals=refuse.without(refusals, options.forced),
         notes=tuple(dict.fromkeys(notes)),
+        otherwise=tuple(steps.let_out(t.name, e.gateway, s) for t, e, s in _denied(work)) if options.let_out else (),
     )
+
+
+def _denied(work: Sequence[Tunnel]) -> Iterable[tuple[Tunnel, End, Selectors]]:
+    """What is dropped until the daemon's flow takes the place of the deny flow."""
+    flows = ((t, e, f) for t in work for e in t.ends for f in e.flows if f.type == "deny")
+    return dict.fromkeys((t, e, f.selectors) for t, e, f in flows)
+
+
+def _deny_notes(work: Sequence[Tunnel], options: UpOptions) -> Iterable[str]:
+    fate = "leaves in clear if it stays down" if options.let_out else "stays dropped until it is up; --open ends that"
+    return (f"{t.name} on {e.gateway}: traffic between {s.local} and {s.remote} {fate}" for t, e, s in _denied(work))
 
 
 def is_up(tunnel: Tunnel) -> bool:

@@ -25,6 +25,7 @@ from ipsecfleet.render.paste import command, echo
 LIMIT = 15
 LONG = 4
 INDENT = "  "
+OTHERWISE = "where it is not proven up at last"
 PARTICULAR = re.compile(r"\S*[\d.:/-]\S*")
 NO_FIFOS: Mapping[str, str] = MappingProxyType({})
 FifoLines: TypeAlias = Callable[[Step], tuple[str, ...]]
@@ -56,7 +57,8 @@ def plan_text(plan: Plan, fifo_lines: FifoLines, width: int = 80) -> str:
 def dry_run_text(plan: Plan, fifo_lines: FifoLines, width: int = 80, fifos: Mapping[str, str] = NO_FIFOS) -> str:
     """The whole plan, and every exact line per gateway in the order of the run; `fifos` where one is elsewhere."""
     said = [*_head(plan, width), *_by_tunnel(plan), *_lines(_everything(plan, width))]
-    commands = [line for wave in plan.waves for line in _commands(wave, fifo_lines, fifos)]
+    waves = (*plan.waves, *([Wave(plan.otherwise, why=OTHERWISE)] if plan.otherwise else []))
+    commands = [line for wave in waves for line in _commands(wave, fifo_lines, fifos)]
     return joined([*said, *([""] if commands else []), *commands])
 
 
@@ -209,6 +211,8 @@ def _left_out(said: Sequence[Said]) -> str:
 
 
 def _commands(wave: Wave, fifo_lines: FifoLines, fifos: Mapping[str, str]) -> Iterable[str]:
+    if wave.why == OTHERWISE:
+        yield f"# {OTHERWISE}"
     if wave.pause_s:
         yield f"# after {exact(wave.pause_s)}{f': {visible(wave.why)}' if wave.why else ''}"
     for gateway, steps in _by_gateway(wave.steps).items():

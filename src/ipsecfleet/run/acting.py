@@ -105,7 +105,8 @@ class Actor:
 
 def told(step: Step) -> str:
     """A step in few words."""
-    return f"{step.action.value} {step.connection or step.phase1 or step.peer or step.file}"
+    matched = f"{step.selectors.local} to {step.selectors.remote}" if step.selectors is not None else None
+    return f"{step.action.value} {step.connection or step.phase1 or step.peer or step.file or matched}"
 
 
 def _holder(section: Section) -> str:

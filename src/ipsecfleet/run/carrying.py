@@ -79,7 +79,7 @@ def carry_out(run: Run, job: Job) -> Document:
         return base
     if not job.plan.targets or run.dry_run or run.snapshot is not None:
         return base
-    if job.plan.waves and not run.ask(job.plan):
+    if (job.plan.waves or job.plan.otherwise) and not run.ask(job.plan):
         return _refused(
             base, RefusedError("declined at the prompt; nothing was sent", kind="declined", obj=job.command)
         )
@@ -149,7 +149,7 @@ def _before(run: Run, job: Job) -> tuple[Document, list[Exit]]:
         result="nothing" if idle else code.word,
         gateways=gateway_rows(job.scope),
         tunnels=job.scope.chosen,
-        steps=tuple(row_of(step, "planned") for step in job.plan.steps),
+        steps=tuple(row_of(step, "planned") for step in (*job.plan.steps, *job.plan.otherwise)),
         plan=job.plan,
         results=tuple(already),
         errors=(*([matches_nothing(run.selection)] if nothing else []), *troubles(job.scope)),

@@ -81,7 +81,7 @@ def abort(run: Run, kept: Kept, file: PlanFile, before: str) -> Document:
         for t in file.plan.targets
         if (t.tunnel in started or t.gateway in sent) and (_held if down_again else _carried)(was, t)
     )
-    options: DownOptions | UpOptions = DownOptions() if down_again else UpOptions()
+    options: DownOptions | UpOptions = DownOptions() if down_again else UpOptions(let_out=True)
     order = _forced(Order(options, file.order.gateways), run)
     scope = _revisited(run, order, targets)
     return carry_out(

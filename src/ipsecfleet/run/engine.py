@@ -15,7 +15,7 @@ from itertools import zip_longest
 from ipsecfleet.errors import BugError, Exit, GatewayError, IpsecfleetError, RefusedError
 from ipsecfleet.isakmpd.snapshot import ADVICE, AGAIN
 from ipsecfleet.isakmpd.steps import batches, command_of, lines_of
-from ipsecfleet.isakmpd.visit import Section
+from ipsecfleet.isakmpd.visit import CHANGES, Section
 from ipsecfleet.model.condition import live_spis
 from ipsecfleet.model.document import StepRow
 from ipsecfleet.model.plan import Plan, Step, Wave
@@ -82,6 +82,7 @@ class Engine:
             for wave in plan.waves:
                 self._wave(plan, actor, wave)
             verdicts = self._verify(plan, actor) if plan.targets else ()
+            self._otherwise(plan, actor, verdicts)
         except KeyboardInterrupt:
             self._cut(plan)
         rows = tuple(self._proven_last(*each) for each in self._told)
@@ -120,7 +121,7 @@ class Engine:
 
     def _settle(self, steps: Sequence[Step], done: Acted) -> None:
         """Record what became of a gateway's steps."""
-        sections = [s for s in done.answer.sections if s.name in {"write", "load", "unload"}]
+        sections = [s for s in done.answer.sections if s.name in CHANGES]
         self._before[done.before.gateway] = self._before.get(done.before.gateway, frozenset()) | live_spis(done.before)
         for batch, section in zip_longest(batches(steps), sections):
             if section is None or section.status != "ok":
@@ -212,6 +213,14 @@ class Engine:
             self.clock.sleep(POLL_S if plan.verb == "up" else _pause(plan, elapsed))
             self._look(plan)
 
+    def _otherwise(self, plan: Plan, actor: Actor, verdicts: Iterable[Verdict]) -> None:
+        """What the plan has for tunnels that were not proven."""
+        unproven = {v.target.tunnel for v in verdicts if v.word is not Word.PROVEN}
+        steps = tuple(s for s in plan.otherwise if s.tunnel in unproven)
+        if steps and not self.stop.asked:
+            self._wave(plan, actor, Wave(steps))
+            self._look(plan)
+
     def _told_of(self, verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
         final = tuple(verdicts)
         for v in final:
@@ -220,7 +229,9 @@ class Engine:
         return final
 
     def _look(self, plan: Plan) -> None:
-        names = dict.fromkeys([*(t.gateway for t in plan.targets), *(s.gateway for s in plan.steps)])
+        names = dict.fromkeys(
+            [*(t.gateway for t in plan.targets), *(s.gateway for s in (*plan.steps, *plan.otherwise))]
+        )
         fresh = self.prober.look((self.view.gateway(n) for n in names), STARE)
         self.view = View.of(self.view.fleet, self.view.snapshot.updated(fresh))
         self.tell(Event(Kind.LOOKED, f"looked at {', '.join(names)}"))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from ipsecfleet.model.document import TunnelResult
-from ipsecfleet.model.plan import Plan
+from ipsecfleet.model.plan import Action, Plan
 from ipsecfleet.model.tunnel import State
 from ipsecfleet.plan.down import DownOptions, Strength
 from ipsecfleet.plan.judge import Verdict, Word
@@ -37,9 +37,15 @@ def _bad(name: str, outcome: Outcome) -> TunnelResult:
     wrong = [v for v in outcome.verdicts if v.target.tunnel == name and v.word is not Word.PROVEN]
     if wrong and (row is None or row.state == "unproven"):
         hint = f"; {wrong[0].hint}" if wrong[0].hint else ""
-        return TunnelResult(name, ok=False, text=f"{name}: {wrong[0].text}{hint}")
+        return TunnelResult(name, ok=False, text=f"{name}: {wrong[0].text}{hint}{_let_out(name, outcome)}")
     what = f"{row.action} on {row.gateway} {row.state}: {row.proof}" if row is not None else "not proven"
     return TunnelResult(name, ok=False, text=f"{name}: {what}")
+
+
+def _let_out(name: str, outcome: Outcome) -> str:
+    rows = (r for r in outcome.steps if r.tunnel == name and r.action == Action.OPEN.value and r.state == "proven")
+    where = " and ".join(dict.fromkeys(r.gateway for r in rows))
+    return f"; nothing is dropped any more on {where}, and traffic may leave in clear" if where else ""
 
 
 def _good(name: str, outcome: Outcome, plan: Plan, options: Options) -> str:
@@ -54,6 +60,7 @@ def _down_text(name: str, outcome: Outcome, options: DownOptions, plan: Plan) ->
     where = " and ".join(dict.fromkeys(v.target.gateway for v in verdicts))
     parts = [f"{name}: down on {where} since {_moment(outcome, verdicts)}, flows gone"]
     parts += _kept(name, outcome, options.strength)
+    parts += ["its traffic is dropped until it is up, or a boot"] if options.fail_closed else []
     parts += dict.fromkeys(v.text for v in verdicts if v.text)
     parts += (f"{p} keeps trying" for p in _trying(outcome, verdicts))
     parts += plan.caveats
