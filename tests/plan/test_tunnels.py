@@ -1,4 +1,4 @@
-"""Ends joined to tunnels: by SPI, else by networks and addresses; one state from two ends."""
+"""Ends joined to tunnels: by their peers, and by SPI or networks; one state from two ends."""
 
 from dataclasses import replace
 
@@ -128,6 +128,22 @@ def test_what_no_inventory_names_is_joined_by_spi_or_networks(names_gone: bool) 
         sim.settle(1)
     tunnel = sim.tunnel_now(N1)
     assert ([e.gateway for e in tunnel.ends], tunnel.known) == (["hub", "branch"], False)
+
+
+def test_a_gateway_that_shows_anothers_spis_is_not_its_other_end() -> None:
+    """`liar` says that its tunnel has the SPIs of the hub's, mirrored; its peer is not the hub, nor the hub's peer it."""
+    sim = customers(1)
+    sim.specs.clear()
+    sim.gateway("liar", "10.1.7.7")
+    sim.peer("10.2.7.1")
+    sim.rule("peer 10.2.7.1", "passive", "192.168.7.0/24", "172.16.7.0/24", "10.1.7.7")
+    sim.rule("liar", "active", "172.16.7.0/24", "192.168.7.0/24", "10.2.7.1")
+    sim.settle()
+    honest = sim.prober().look(sim.gateways)
+    mirrored = [replace(p, spi_in=p.spi_out, spi_out=p.spi_in) for s in sas(sim, "hub") for p in s.protocols]
+    lies = tuple(replace(s, protocols=tuple(mirrored)) for s in sas(sim, "liar"))
+    looks = {**honest.gateways, "liar": replace(honest.gateways["liar"], sas=lies)}
+    assert [len(t.ends) for t in tunnels(sim.fleet, Snapshot(looks))] == [1, 1]
 
 
 def test_the_same_networks_at_strangers_are_two_tunnels() -> None:

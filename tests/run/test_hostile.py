@@ -2,15 +2,20 @@
 
 `branch-1` frames its answers rightly, with the nonce of the request, and fills them with what it likes: what another
 gateway would have said, odd names, absurd numbers, escapes, sections twice, thousandfold or of another name; or it
-breaks the frames. The honest gateways may get no line that they would not have got were it dead or honest.
+breaks the frames. The honest gateways may get no line that they would not have got were it dead, honest or not ours.
+
+Or it lies so well that its answers are whole: it is itself but for some words, such as SPIs, peers, networks and
+connections of another gateway in the place of its own, in all it says or from its second or third visit on.
 
 `make test` plays a seeded sample; `make soak` plays IPSECFLEET_RUNS of them.
 """
 
 import os
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from fleets import star
@@ -19,6 +24,7 @@ from simworld import SimClock, SimFleet
 from ipsecfleet.errors import RefusedError
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd import fifo
+from ipsecfleet.isakmpd.visit import decode
 from ipsecfleet.model.document import Document
 from ipsecfleet.plan.down import DownOptions
 from ipsecfleet.plan.up import UpOptions
@@ -102,6 +108,47 @@ class Adversary:
         return whole if self._chance.random() < 0.9 else whole[: self._chance.randrange(len(whole))]
 
 
+class Liar:
+    """`HOSTILE` answers as it is, with some words changed, in every section in the same way, from some visit on."""
+
+    def __init__(self, sim: SimFleet, chance: random.Random) -> None:
+        self._sim = sim
+        self._left = chance.choice([0, 0, 1, 2])
+        words = [self._words(name) for name in (HOSTILE, chance.choice(HONEST))]
+        kinds = chance.sample(range(len(words[0])), chance.randint(1, 3))
+        self._lies = dict(pair for kind in kinds for pair in zip(words[0][kind], words[1][kind], strict=False))
+
+    def _words(self, name: str) -> list[list[bytes]]:
+        """The SPIs, addresses, networks and connections of a gateway, as its report and its kernel spell them."""
+        said = b"".join(body for verb in ("report", "flows", "sad") for _, _, body in self._sim._verb(name, verb, ""))
+        forms = (rb"\b[0-9a-f]{8}\b", rb"\b10\.[0-9.]+\b", rb"\b(?:172|192)\.[0-9./]+", rb"\bfrom-[^ \n,]+")
+        return [sorted(set(re.findall(form, said))) for form in forms]
+
+    def __call__(self, visit: Visit) -> Outcome:
+        outcome = self._sim._answer(visit)
+        if visit.gateway.name != HOSTILE:
+            return outcome
+        self._left -= 1
+        return outcome if self._left >= 0 else replace(outcome, stdout=self._lied(outcome.stdout))
+
+    def _lied(self, said: bytes) -> bytes:
+        """The same sections, whole, with other words."""
+        head, banner, rest = said.partition(b"\nipsecfleet 1 ")
+        nonce = rest.partition(b"\n")[0]
+        sections = decode(said, nonce.decode()).sections
+        told = [(s.name.encode(), s.status.encode(), self._changed(s.body)) for s in sections]
+        body = b"".join(b"%b %b %b %d\n%b\n" % (nonce, n, s, len(b), b) for n, s, b in told)
+        return head + banner + nonce + b"\n" + body + b"%b done %d\n" % (nonce, len(told))
+
+    def _changed(self, body: bytes) -> bytes:
+        if not self._lies:
+            return body
+        return re.sub(b"|".join(map(re.escape, sorted(self._lies, reverse=True))), lambda m: self._lies[m[0]], body)
+
+
+Enemy = type[Adversary] | type[Liar]
+
+
 def prober(answers: Answers) -> Prober:
     return Prober(FakeTransport(answers), who="20261123-203144-ab12 tests@sim", fanout=1)
 
@@ -124,12 +171,14 @@ def played(verb: str, sim: SimFleet, answers: Answers) -> Document:
             return reading.show(look, verb)
 
 
-def before(verb: str) -> SimFleet:
-    """Tunnels that are up, or for `up` down."""
+def before(verb: str, *, known: bool = True) -> SimFleet:
+    """Tunnels that are up, or for `up` down; `known` to the inventory, or to the daemons alone."""
     sim = star(3)
     if verb == "up":
         sim.down(tunnels=["*"])
         sim.sent.clear()
+    if not known:
+        sim.specs.clear()
     return sim
 
 
@@ -138,16 +187,19 @@ def sent(sim: SimFleet) -> dict[str, set[str]]:
 
 
 @pytest.fixture(scope="module")
-def allowed() -> dict[str, dict[str, set[str]]]:
-    """By verb and honest gateway, the lines that it gets when the hostile one is honest, or dead."""
-    return {verb: _allowed(verb) for verb in ("down", "up")}
+def allowed() -> dict[tuple[str, bool], dict[str, set[str]]]:
+    """By verb, inventory and honest gateway, the lines that it gets when the hostile one is honest, dead or not ours."""
+    return {(verb, known): _allowed(verb, known) for verb in ("down", "up") for known in (True, False)}
 
 
-def _allowed(verb: str) -> dict[str, set[str]]:
-    honest, dead = before(verb), before(verb)
+def _allowed(verb: str, known: bool) -> dict[str, set[str]]:
+    honest, dead = before(verb, known=known), before(verb, known=known)
     played(verb, honest, honest._answer)
+    foreign = before(verb, known=False)
+    foreign.gateways = [g for g in foreign.gateways if g.name != HOSTILE]
+    played(verb, foreign, foreign._answer)
     played(verb, dead, lambda visit: _dead(dead, visit))
-    return {name: sent(honest)[name] | sent(dead)[name] for name in HONEST}
+    return {name: sent(honest)[name] | sent(dead)[name] | sent(foreign)[name] for name in HONEST}
 
 
 def _dead(sim: SimFleet, visit: Visit) -> Outcome:
@@ -173,20 +225,27 @@ def test_reading_survives_a_hostile_gateway(verb: str, seed: int, tally: Counter
 
 
 @pytest.mark.parametrize("seed", range(RUNS))
+@pytest.mark.parametrize("enemy", [Adversary, Liar])
+@pytest.mark.parametrize("known", [True, False], ids=["inventory", "daemons"])
 @pytest.mark.parametrize("verb", ["down", "up"])
 def test_no_honest_gateway_gets_a_line_of_a_hostile_one(
-    verb: str, seed: int, allowed: dict[str, dict[str, set[str]]], tally: Counter[str]
+    verb: str,
+    known: bool,
+    enemy: Enemy,
+    seed: int,
+    allowed: dict[tuple[str, bool], dict[str, set[str]]],
+    tally: Counter[str],
 ) -> None:
-    tally[f"{verb}, of {RUNS}; make test plays {SAMPLE}"] += 1
-    sim = before(verb)
+    tally[f"{verb}, {enemy.__name__}, of {RUNS}; make test plays {SAMPLE}"] += 1
+    sim = before(verb, known=known)
     try:
-        document = played(verb, sim, Adversary(sim, random.Random(seed)))
+        document = played(verb, sim, enemy(sim, random.Random(seed)))
     except RefusedError:
-        tally[f"{verb} refused"] += 1
+        tally[f"{verb}, {enemy.__name__} refused"] += 1
     else:
-        tally[f"{verb} {document.result}"] += 1
+        tally[f"{verb}, {enemy.__name__} {document.result}"] += 1
         is_safe(document)
     for name, lines in sent(sim).items():
-        assert lines <= allowed[verb][name], name
+        assert lines <= allowed[verb, known][name], name
     for line in (line for lines in sim.sent.values() for line in lines):
         fifo.validate_write((line,))

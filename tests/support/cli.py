@@ -186,11 +186,11 @@ class Lab:
 
 
 @contextmanager
-def running_lab(root: Path, home: Path, speed: int = SPEED) -> Iterator[Lab]:
-    """A lab of six gateways."""
+def running_lab(root: Path, home: Path, speed: int = SPEED, gateways: int = 6) -> Iterator[Lab]:
+    """A lab of so many gateways."""
     home.mkdir()
     started = Lab(root, Operator(home).with_inventory(root / "inventory.toml"))
-    up = started.run("lab", "up", "--gateways", "6", "--speed", str(speed), "--dir", str(root))
+    up = started.run("lab", "up", "--gateways", str(gateways), "--speed", str(speed), "--dir", str(root))
     assert up.code == 0, up
     try:
         yield started

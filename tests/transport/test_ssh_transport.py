@@ -348,6 +348,30 @@ def test_a_frozen_server_keeps_no_process_from_its_end(sshd: Any) -> None:
     assert (phase, done.returncode, done.stderr) == ("command", 0, "")
 
 
+def test_output_without_end_is_cut_off_in_little_memory(sshd: Any) -> None:
+    """Both streams at once, as fast as the server can: what is kept is the limit, and no more is read."""
+    script = f"""
+        import resource
+        from ipsecfleet.errors import GatewayError
+        from ipsecfleet.transport import SshTransport
+        from ipsecfleet.model.fleet import Gateway, Paths
+        gateway = {sshd.gateway()!r}
+        transport = SshTransport()
+        transport.visit(gateway, "true", b"", deadline_s=5, limit=100)
+        used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = used()
+        try:
+            transport.visit(gateway, "yes & yes >&2", b"", deadline_s=20, limit={4 * MEGABYTE})
+        except GatewayError as error:
+            print(used() - before, error.message)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    grown, _, message = done.stdout.strip().partition(" ")
+    assert message == f"too much output: hub sent more than {4 * MEGABYTE} bytes"
+    assert int(grown) < 32 << 10
+
+
 # Jump hosts.
 
 

@@ -1,7 +1,8 @@
 """The fleet's tunnels as they are: ends of several gateways joined, each tunnel with one state.
 
-The mirror end is joined by SPI, else by networks and addresses as values, never by swapping text. A tunnel of the
-inventory has an end on every member of its gateways, also where the daemon has nothing (then the end has no
+Two ends that no inventory joins are one tunnel if each is the other's peer by the addresses of the inventory, and they
+have an SPI or the networks in common, as values, never by swapping text. What a gateway says of itself is not enough:
+it would draw another gateway's tunnel into what is done to its own. A tunnel of the inventory has an end on every member of its gateways, also where the daemon has nothing (then the end has no
 connection); what only the daemons know becomes a tunnel named by its connection.
 """
 
@@ -122,12 +123,12 @@ def _of_daemons(fleet: Fleet, loose: dict[str, list[End]], snapshot: Snapshot) -
 
 
 def _mirrored(fleet: Fleet, one: End, other: End) -> bool:
-    """Whether two ends are the same tunnel: by SPI, else by networks and by each being the other's peer."""
+    """Whether two ends are the same tunnel: each is the other's peer, and they have an SPI or their networks in common."""
+    if not (_is_at(fleet, one.peer, other.gateway) and _is_at(fleet, other.peer, one.gateway)):
+        return False
     if _outgoing(one.live) & _incoming(other.sas) or _outgoing(other.live) & _incoming(one.sas):
         return True
-    if one.selectors is None or other.selectors is None or one.selectors != other.selectors.mirrored():
-        return False
-    return _is_at(fleet, one.peer, other.gateway) and _is_at(fleet, other.peer, one.gateway)
+    return one.selectors is not None and other.selectors is not None and one.selectors == other.selectors.mirrored()
 
 
 def _is_at(fleet: Fleet, address: str | None, name: str) -> bool:
