@@ -4,9 +4,6 @@ Order (recipes.md 5): hold and `t quick` at the end that begins the negotiations
 the peer with it, where nobody else needs them, because a phase 2 DELETE needs phase 1. A list takes effect at the
 re-initialisation 5 s later only, so the proof comes after `settle_s`. What returns under a neighbour's name does so
 within 60 s, so where that can happen the look is repeated after 70.
-
-With the SAs go their flows, and traffic may leave in clear. To fail closed, a deny flow takes their place right after
-`t quick`; at a CARP backup as well, which may be master next.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,19 +12,16 @@ from enum import StrEnum
 from itertools import chain
 
 from ipsecfleet.errors import RefusedError
-from ipsecfleet.model.condition import Denied, SoleHolder
-from ipsecfleet.model.net import Selectors, same_address
+from ipsecfleet.model.condition import SoleHolder
+from ipsecfleet.model.net import same_address
 from ipsecfleet.model.plan import Action, Plan, Step, Target, Undo, Wave
-from ipsecfleet.model.sa import Role, Sa
+from ipsecfleet.model.sa import Role
 from ipsecfleet.model.snapshot import Listing, Unknown
 from ipsecfleet.model.tunnel import End, State, Tunnel
-from ipsecfleet.plan import files, refuse, steps
+from ipsecfleet.plan import closing, files, refuse, steps
+from ipsecfleet.plan.neighbours import Neighbours, strangers_under_phase1
 from ipsecfleet.plan.steps import HELD_FORM
-from ipsecfleet.plan.tunnels import addresses_of
 from ipsecfleet.plan.view import View, is_active
-
-UDP = 17
-"""The protocol of IKE."""
 
 LOOK_AGAIN_S = 70.0
 """A peer tries again within its check interval, 60 s; ten more for the negotiation."""
@@ -60,9 +54,7 @@ def plan_down(view: View, chosen: Sequence[Tunnel], options: DownOptions) -> Pla
     interrupted run left with its peer or its phase 1 is finished.
     """
     left = {s.tunnel for s in _Job(view, chosen, options).phase1_steps()}
-    work = [
-        t for t in chosen if t.name in left or not (is_already(view, t, options.strength) and _closed(view, t, options))
-    ]
+    work = [t for t in chosen if t.name in left or not _is_done(view, t, options)]
     job = _Job(view, work, options)
     early = list(dict.fromkeys(chain.from_iterable(job.steps_of(t, e) for t, e in job.readable)))
     late = list(job.phase1_steps())
@@ -82,6 +74,11 @@ def plan_down(view: View, chosen: Sequence[Tunnel], options: DownOptions) -> Pla
     )
 
 
+def _is_done(view: View, tunnel: Tunnel, options: DownOptions) -> bool:
+    closed = not options.fail_closed or closing.is_closed(view, tunnel)
+    return closed and is_already(view, tunnel, options.strength)
+
+
 def is_already(view: View, tunnel: Tunnel, strength: Strength) -> bool:
     """Whether nothing is left to do: no live SA, no flow but a deny, nothing negotiating, and held if asked for.
 
@@ -93,18 +90,6 @@ def is_already(view: View, tunnel: Tunnel, strength: Strength) -> bool:
         return all(_is_down(e) and e.listing not in HELD_FORM for e in tunnel.ends)
     ends = [e for e in tunnel.ends if not (view.backup(e.gateway) or view.covered(e.gateway))]
     return bool(ends) and all(map(_is_down, ends))
-
-
-def _closed(view: View, tunnel: Tunnel, options: DownOptions) -> bool:
-    """Whether nothing can leave in clear, as far as that was asked for."""
-    looks = ((view.seen(e.gateway), s) for e in tunnel.ends for s in denied_for(e))
-    return not options.fail_closed or all(seen is not None and Denied(s).unmet(seen, seen) is None for seen, s in looks)
-
-
-def denied_for(end: End) -> tuple[Selectors, ...]:
-    """What is denied when this end fails closed: what its flows match, or where it has none what they would."""
-    own = (end.selectors,) if end.selectors is not None else ()
-    return tuple(dict.fromkeys(f.selectors for f in end.flows)) or own
 
 
 def _is_down(end: End) -> bool:
@@ -123,18 +108,14 @@ class _Job:
         self.readable = [(t, e) for t in chosen for e in t.ends if e.state is not State.UNKNOWN]
         self.pairs = [(t, e) for t, e in self.readable if e.connection is not None]
         self.names = {(e.gateway, e.connection) for _, e in self.pairs}
-        self.chosen_ends = {_identity(e) for _, e in self.pairs}
-
-    def _others(self, gateway: str) -> list[tuple[Tunnel, End]]:
-        """The ends on a gateway that are not of this run."""
-        return [(t, e) for t, e in self.view.ends_on(gateway) if _identity(e) not in self.chosen_ends]
+        self.neighbours = Neighbours(view, (e for _, e in self.readable))
 
     def steps_of(self, tunnel: Tunnel, end: End) -> Iterable[Step]:
         """What takes one end down, and what closes it then."""
         if end.connection is not None:
             yield from self._teardown(tunnel, end)
         if self.options.fail_closed:
-            yield from (steps.deny(tunnel.name, end.gateway, selectors) for selectors in denied_for(end))
+            yield from closing.close(tunnel, end)
 
     def _teardown(self, tunnel: Tunnel, end: End) -> Iterable[Step]:
         """Hold and `t quick` (or the unloading of the file) at one end; a CARP backup is only held."""
@@ -153,7 +134,7 @@ class _Job:
         trying = end.kept_up or any(not x.finished for x in end.exchanges)
         if not own and (trying or end.listing in HELD_FORM):
             names.append(str(end.connection))
-        return [n for n in names if not self._shared(end, n) or "shared-name" in self.options.forced]
+        return [n for n in names if not self.neighbours.bearing(end, n) or "shared-name" in self.options.forced]
 
     def _quick(self, tunnel: Tunnel, end: End, name: str) -> Step:
         forced = self.options.forced
@@ -175,28 +156,17 @@ class _Job:
         """`t main`, and the peer's entry with it, for every phase 1 that nobody outside the selection needs."""
         peers: dict[tuple[str, str], list[tuple[Tunnel, End]]] = {}
         for tunnel, end in self.pairs:
-            if end.peer is not None and not self.needed_by_others(end):
+            if end.peer is not None and not self.neighbours.needing_phase1_of(end):
                 peers.setdefault((end.gateway, end.peer), []).append((tunnel, end))
         for (gateway, _), pairs in peers.items():
             yield from (self._peer_off(t, e) for t, e in [p for p in pairs if self._goes_whole(p[1])][:1])
             if not self.view.stands_by(gateway, self.options.forced):
                 yield from {s.phase1: s for t, e in pairs for s in self._mains(t, e)}.values()
 
-    def needed_by_others(self, end: End) -> tuple[str, ...]:
-        """Tunnels, not of this run, that use the phase 1 of this end: by peer, or by its name."""
-        others = self._others(end.gateway)
-        same = ((t, e) for t, e in others if same_address(e.peer, end.peer) or (e.phase1 and e.phase1 == end.phase1))
-        return tuple(t.name for t, e in same if e.live or e.listing in HELD_FORM or e.kept_up)
-
     def _mains(self, tunnel: Tunnel, end: End) -> Iterable[Step]:
         names = dict.fromkeys(sa.name for sa in end.phase1_sas if not sa.replaced and sa.name is not None)
         needs = self.view.as_master(end.gateway, self.options.forced)
-        return (steps.main(tunnel.name, end, n, needs) for n in names if not self._holders_of_phase1(end, n))
-
-    def _holders_of_phase1(self, end: End, name: str) -> tuple[Sa, ...]:
-        """Phase 1 SAs of that name with another peer: `t main` would reach them too."""
-        sas = (sa for sa in self.view.sas(end.gateway) if sa.phase == 1 and sa.ready and not sa.replaced)
-        return tuple(sa for sa in sas if sa.name == name and not same_address(sa.dst, end.peer))
+        return (steps.main(tunnel.name, end, n, needs) for n in names if not strangers_under_phase1(self.view, end, n))
 
     def _peer_names(self, end: End) -> Mapping[str, str]:
         seen = self.view.seen(end.gateway)
@@ -214,19 +184,13 @@ class _Job:
 
     def _answered_by_default(self, end: End) -> bool:
         """Whether the peer would go whole but for the default peer."""
-        whole = self.options.strength is Strength.HOLD and not self.needed_by_others(end)
+        whole = self.options.strength is Strength.HOLD and not self.neighbours.needing_phase1_of(end)
         return whole and end.listing is not Listing.NONE and self._default_peer(end)
 
     def _peer_off(self, tunnel: Tunnel, end: End) -> Step:
         names = self._peer_names(end).items()
         address, name = next((a, n) for a, n in names if same_address(a, end.peer))
         return steps.peer_off(tunnel.name, end.gateway, address, name)
-
-    def _shared(self, end: End, name: str) -> tuple[str, ...]:
-        """Who else, outside the selection, has a live SA of that name on this gateway."""
-        holders = self._others(end.gateway)
-        bearing = ((t, e) for t, e in holders if any((sa.name or "").lower() == name.lower() for sa in e.live))
-        return tuple(f"{t.name} with {e.peer}" for t, e in bearing)
 
     def _peers_under(self, end: End, name: str) -> tuple[str, ...]:
         """The peers of this end's own live SAs of that name, if they are several."""
@@ -238,11 +202,9 @@ class _Job:
 
     def _disguises(self, end: End) -> tuple[str, ...]:
         """Names of neighbours with the same local network, under which an active peer would come back."""
-        if end.selectors is None or not self._peer_begins(end) or self._goes_whole(end):
+        if not self._peer_begins(end) or self._goes_whole(end):
             return ()
-        others = self._others(end.gateway)
-        there = (e for _, e in others if e.selectors and e.selectors.local == end.selectors.local)
-        return tuple(str(e.connection) for e in there if e.listing in HELD_FORM)
+        return self.neighbours.behind_the_network_of(end)
 
     def _peer_begins(self, end: End) -> bool:
         """Whether the peer may begin by itself: its end is not of this run, and ours waits for it or has answered it."""
@@ -255,7 +217,7 @@ class _Job:
     def _goes_whole(self, end: End) -> bool:
         """Whether the peer's own entry goes, so that it cannot come back at all."""
         hold = self.options.strength is Strength.HOLD
-        return hold and not self.needed_by_others(end) and self._peer_can_go(end)
+        return hold and not self.neighbours.needing_phase1_of(end) and self._peer_can_go(end)
 
     def refusals(self, touched: frozenset[str]) -> Iterable[RefusedError]:
         yield from refuse.other_end(self.view, self.chosen)
@@ -263,7 +225,7 @@ class _Job:
         yield from refuse.carp_backup(self.view, self.chosen)
         closed = self.options.fail_closed
         yield from refuse.own_session(self.view, self.chosen, self.view.snapshot.gateways, denied=closed)
-        yield from self._unclosable() if closed else ()
+        yield from closing.unclosable(self.view, self.neighbours, self.readable) if closed else ()
         yield from refuse.tunnels_down(self.view, self.chosen)
         yield from refuse.gateways_touched(self.view, touched, self.chosen)
         if self.options.strength is not Strength.ONCE:
@@ -275,28 +237,10 @@ class _Job:
     def _shared_names(self) -> Iterable[RefusedError]:
         for tunnel, end in self.pairs:
             for name in dict.fromkeys(sa.name for sa in end.live if sa.name is not None):
-                holders = (*self._shared(end, name), *self._peers_under(end, name))
+                holders = (*self.neighbours.bearing(end, name), *self._peers_under(end, name))
                 if holders:
                     text = f"{tunnel.name}: {name} on {end.gateway} is also the name of {', '.join(holders)}"
                     yield refuse.refusal("shared-name", tunnel.name, text, "hold all tunnels of that peer")
-
-    def _unclosable(self) -> Iterable[RefusedError]:
-        """A deny flow would take another tunnel's flow away, or shut out IKE with the peer, and `up` with it."""
-        for tunnel, end in self.readable:
-            closing = denied_for(end)
-            others = (t.name for t, e in self._others(end.gateway) if e.selectors in closing and (e.live or e.flows))
-            for other in others:
-                yield _unclosed(tunnel, f"{other} has the same networks on {end.gateway}", "take that down as well")
-            if any(self._has_ike(end, selectors) for selectors in closing):
-                text = f"its networks have the IKE addresses of {end.gateway} and {end.peer} in them"
-                yield _unclosed(tunnel, text, "leave --fail-closed out, and block it in pf.conf(5)")
-
-    def _has_ike(self, end: End, selectors: Selectors) -> bool:
-        """Whether these selectors match UDP between the gateway, whose addresses may not be known, and the peer."""
-        if end.peer is None or selectors.local.proto not in {0, UDP}:
-            return False
-        here = addresses_of(self.view.gateway(end.gateway))
-        return any(selectors.covers(address, end.peer) for address in here or (str(selectors.local.net[0]),))
 
     def _unremovable(self) -> Iterable[RefusedError]:
         for tunnel, end in self.pairs:
@@ -315,7 +259,7 @@ class _Job:
         """What the operator must know before saying yes, most important first."""
         yield from self._clear_notes()
         for tunnel, end in self.pairs:
-            others = self.needed_by_others(end)
+            others = self.neighbours.needing_phase1_of(end)
             if others and end.phase1_sas:
                 yield f"{end.gateway}: phase 1 with {end.peer} stays, {refuse.some(others)} needs it too"
             disguises = self._disguises(end)
@@ -343,15 +287,6 @@ class _Job:
             yield "--once: an active peer undoes this within 60 s, any re-initialisation within 5"
         if self.options.strength is Strength.REMOVE:
             yield "the include line in /etc/ipsec.conf brings it back at the next boot"
-
-
-def _unclosed(tunnel: Tunnel, why: str, hint: str) -> RefusedError:
-    return RefusedError(f"{tunnel.name} cannot fail closed: {why}", kind="fail-closed", obj=tunnel.name, hint=hint)
-
-
-def _identity(end: End) -> tuple[object, ...]:
-    """What tells an end from every other: two may bear one name."""
-    return (end.gateway, end.connection, end.selectors, end.peer)
 
 
 def _target(tunnel: Tunnel, end: End) -> Target:

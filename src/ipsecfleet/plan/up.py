@@ -12,12 +12,12 @@ from itertools import chain
 
 from ipsecfleet.errors import RefusedError
 from ipsecfleet.model.condition import named
-from ipsecfleet.model.net import Selectors, same_address
+from ipsecfleet.model.net import same_address
 from ipsecfleet.model.plan import Action, Plan, Step, Target, Wave
 from ipsecfleet.model.sa import Exchange
 from ipsecfleet.model.snapshot import Listing, Unknown
 from ipsecfleet.model.tunnel import End, State, Tunnel
-from ipsecfleet.plan import files, refuse, steps
+from ipsecfleet.plan import closing, files, refuse, steps
 from ipsecfleet.plan.view import View, is_active
 
 REINIT_S = 6.0
@@ -56,7 +56,7 @@ def plan_up(view: View, chosen: Sequence[Tunnel], options: UpOptions) -> Plan:
     notes = chain(
         chain.from_iterable(job.notes() for job in jobs),
         chain.from_iterable(refuse.reinit_notes(view, g, n) for g, n in names.items()),
-        _deny_notes(work, options),
+        closing.notes(work, opened=options.let_out),
     )
     return Plan(
         verb="up",
@@ -65,19 +65,8 @@ def plan_up(view: View, chosen: Sequence[Tunnel], options: UpOptions) -> Plan:
         already=tuple(t.name for t in chosen if t not in work),
         refusals=refuse.without(refusals, options.forced),
         notes=tuple(dict.fromkeys(notes)),
-        otherwise=tuple(steps.let_out(t.name, e.gateway, s) for t, e, s in _denied(work)) if options.let_out else (),
+        otherwise=closing.let_out(work) if options.let_out else (),
     )
-
-
-def _denied(work: Sequence[Tunnel]) -> Iterable[tuple[Tunnel, End, Selectors]]:
-    """What is dropped until the daemon's flow takes the place of the deny flow."""
-    flows = ((t, e, f) for t in work for e in t.ends for f in e.flows if f.type == "deny")
-    return dict.fromkeys((t, e, f.selectors) for t, e, f in flows)
-
-
-def _deny_notes(work: Sequence[Tunnel], options: UpOptions) -> Iterable[str]:
-    fate = "leaves in clear if it stays down" if options.let_out else "stays dropped until it is up; --open ends that"
-    return (f"{t.name} on {e.gateway}: traffic between {s.local} and {s.remote} {fate}" for t, e, s in _denied(work))
 
 
 def is_up(tunnel: Tunnel) -> bool:
