@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from threading import RLock
 
+from ipsecfleet.errors import GatewayError
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd import saved
 from ipsecfleet.lab.daemon import Daemon, World, show_flows, show_sas
@@ -70,7 +71,8 @@ class SimFleet:
     """Machines, tunnels and what the inventory knows of them.
 
     `dead` gateways raise in every visit, those in `fails_to_act` in visits that change something; `parts` has what a
-    gateway answers in place of a section; `before_visit` is told of every visit and whether it changes something.
+    gateway answers in place of a section; `before_visit` is told of every visit and whether it changes something. The
+    line of a visit, by its number, is `cut`: before it, in it (the first change is made, no more) or after it.
     """
 
     world: World = field(default_factory=lambda: World(seed=7, start=1_795_000_000.0))
@@ -84,6 +86,9 @@ class SimFleet:
     fails_to_act: dict[str, Exception] = field(default_factory=dict)
     parts: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
     before_visit: Callable[[str, bool], None] = lambda _name, _changing: None
+    cut: dict[int, str] = field(default_factory=dict)
+    visits: int = 0
+    clocks: dict[str, float] = field(default_factory=dict)
     sent: dict[str, list[str]] = field(default_factory=dict)
     run_locks: dict[str, RunLock] = field(default_factory=dict)
     lock: RLock = field(default_factory=RLock)
@@ -121,6 +126,19 @@ class SimFleet:
         """The daemon is killed and started: kernel and peers know nothing of it, and its configuration is gone."""
         self.daemon(name).kill()
         self.daemon(name).start()
+
+    def load_all(self, name: str) -> None:
+        """ipsecctl -f of every conf file, as at boot or by a colleague."""
+        for path in [p for p in self.files.get(name, {}) if p != "-"]:
+            self.ipsecctl(name, "-f", path)
+
+    def reboot(self, name: str) -> None:
+        """Memory and /var/run are gone, and the conf files are loaded."""
+        self.daemon(name).kill()
+        self.daemon(name).kernel.flush()
+        self.run_locks.pop(name, None)
+        self.daemon(name).start()
+        self.load_all(name)
 
     def tunnel(self, name: str, a: tuple[str, str], b: tuple[str, str]) -> None:
         """Tell the inventory of a tunnel: (gateway, CARP group or peer, networks) at each end."""
@@ -217,10 +235,16 @@ class SimFleet:
         for error in (self.dead.get(name), self.fails_to_act.get(name) if changing else None):
             if error is not None:
                 raise error
+        self.visits += 1
+        cut = self.cut.get(self.visits, "")
+        if cut == "before":
+            raise _lost(name)
         with self.lock:
             nonce = request[0].split()[2]
             who = next(line.removeprefix("who ") for line in request if line.startswith("who "))
-            body = self._sections(name, nonce, who, request[request.index("") + 1 :])
+            body = self._sections(name, nonce, who, _until_cut(request[request.index("") + 1 :], cut))
+        if cut:
+            raise _lost(name)
         pair = self.ssh.get(name, "198.51.100.200 40000 192.0.2.1 22")
         out = f"ipsecfleet {pair}\nipsecfleet 1 {nonce}\n".encode() + body
         return Outcome(out, b"", 0, 0.05)
@@ -303,7 +327,7 @@ class SimFleet:
         daemon = self.daemon(name)
         match word:
             case "host":
-                facts = f"time {self.world.now}\nrelease OpenBSD 7.6\nfifo fifo\npid 4711\n".encode()
+                facts = f"time {self.world.now + self.clocks.get(name, 0.0)}\nrelease OpenBSD 7.6\nfifo fifo\npid 4711\n".encode()
                 return [("host", "ok", facts), ("carp", "ok", self.carp.get(name, "").encode())]
             case "report":
                 if not daemon.running:
@@ -331,6 +355,19 @@ class SimFleet:
         self.daemon(name).files.result = None
         self._fifo(name, f"{command}\n".encode())
         return self.daemon(name).files.result or b""
+
+
+def _lost(name: str) -> GatewayError:
+    return GatewayError(f"connection lost: {name} hung up while the command ran", obj=name)
+
+
+def _until_cut(verbs: list[str], cut: str) -> list[str]:
+    """The verbs of a visit that is cut off in its middle: up to the first change, and that."""
+    if cut != "in":
+        return verbs
+    first = next((i for i, verb in enumerate(verbs) if verb.split(" ")[0] in CHANGES), 0)
+    count = int(verbs[first].split(" ")[1]) if verbs[first].startswith("write ") else 0
+    return [*verbs[: first + count + 1], "end"]
 
 
 def verb_line(word: str, path: str) -> str:

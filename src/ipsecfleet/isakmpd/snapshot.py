@@ -13,6 +13,7 @@ from ipsecfleet.isakmpd.host import HostFacts
 from ipsecfleet.isakmpd.status import Sections, Status
 from ipsecfleet.isakmpd.visit import Answer
 from ipsecfleet.model.net import Selector, Selectors, parse_network
+from ipsecfleet.model.net import same_address
 from ipsecfleet.model.sa import Exchange, Flow, KeptUp, KernelSa, Sa
 from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Listing, SshPair, Unknown
 
@@ -202,8 +203,13 @@ def _exchanges(exchanges: tuple[Exchange, ...], sas: tuple[Sa, ...] | Unknown) -
 
 
 def _held_peers(answer: Answer, sections: Sections) -> Mapping[str, str | None]:
-    held = _part(answer, "held-peers", _names)
-    return {} if isinstance(held, Unknown) else {p: sections.get("ipsecfleet", f"peer-of-{p}") for p in held}
+    """Peers that are remembered and have no entry in `[Phase 1]`; one that somebody loaded again is held no more."""
+    remembered = _part(answer, "held-peers", _names)
+    if isinstance(remembered, Unknown):
+        return {}
+    known = [*sections.tags("Phase 1")]
+    held = (p for p in remembered if not any(same_address(p, address) for address in known))
+    return {p: sections.get("ipsecfleet", f"peer-of-{p}") for p in held}
 
 
 def _conf(body: bytes | Unknown) -> tuple[tuple[str, str], ...] | Unknown:

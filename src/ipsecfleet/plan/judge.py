@@ -104,7 +104,8 @@ def _down(plan: Plan, view: View, target: Target, patience: Patience) -> Verdict
     flows = [f for f in end.flows if f.type != "deny"] if end is not None else []
     if flows:
         word = Word.FAILED if (target.gateway, target.tunnel) in patience.doubted else Word.PENDING
-        hint = "" if target.connection else "the daemon knows nothing of it: bring it up, then take it down"
+        lost = target.connection is None or (end is not None and not end.sas)
+        hint = "the daemon knows nothing of it: bring it up, then take it down" if lost else ""
         return Verdict(target, word, f"a {flows[0].type} flow is still there on {target.gateway}", hint, doubtful=True)
     late = _late_phase1(plan, target, end)
     if late:
@@ -225,7 +226,7 @@ def _up(view: View, target: Target) -> Verdict:
         return Verdict(target, Word.PENDING, f"a deny flow is still there on {target.gateway}")
     mirror = _unmirrored(view, target, sa)
     if mirror:
-        return Verdict(target, Word.PENDING, mirror)
+        return Verdict(target, Word.PENDING, mirror, "take it down, then bring it up")
     return Verdict(target, Word.PROVEN, " ".join(f"{p.spi_in or 0:#010x}" for p in sa.protocols))
 
 
