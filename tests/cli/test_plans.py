@@ -1,9 +1,6 @@
-"""Plans as files and what is kept of runs, through the command line; a process that is killed, and its run resumed."""
+"""Plans as files, and failing closed, through the command line."""
 
 import json
-import subprocess
-import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,27 +8,6 @@ import pytest
 from cli import Lab
 
 pytestmark = pytest.mark.lab
-
-KILLING = """\
-import os, signal, sys
-from ipsecfleet.cli import main
-from ipsecfleet.run.journal import Journal
-left, keep = int(os.environ["KILL_AT"]), Journal.tell
-
-def tell(self, event):
-    global left
-    for act in (lambda: None, lambda: keep(self, event)):
-        act()
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-Journal.tell = tell
-main()
-"""
-"""An ipsecfleet that SIGKILL ends before or after one line of its journal."""
-
-POSITIONS = (1, 4, 9, 14)
 
 
 def test_a_plan_is_reviewed_and_used_once(lab: Lab, tmp_path: Path) -> None:
@@ -66,23 +42,6 @@ def test_a_gateway_that_changed_is_refused(lab: Lab, tmp_path: Path) -> None:
         stale = lab.run("apply", str(plan), "--yes")
     assert stale.code == 4, stale
     assert lab.run("up", "-t", "customer-2", "--yes").code == 0
-
-
-@pytest.mark.parametrize("at", POSITIONS)
-def test_killed_and_resumed(lab: Lab, at: int, tally: Counter[str]) -> None:
-    command = [sys.executable, "-c", KILLING, "down", "-t", "oslo-ams", "--yes"]
-    environment = {**lab.run.environment, "KILL_AT": str(at)}
-    died = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
-    assert died.returncode == -9, died
-    (run,) = [r for r in lab.run("runs", "list", "-o", "json").json["runs"] if r["result"] == "interrupted"][-1:]
-    resumed = lab.run("runs", "resume", run["run"], "--yes")
-    assert resumed.code == 0, resumed
-    held = lab.run("show", "-t", "oslo-ams", "-o", "json").json["tunnels"][0]
-    assert held["state"] == "held"
-    assert lab.run("runs", "show", run["run"]).code == 0
-    up = lab.run("up", "-t", "oslo-ams", "--yes")
-    assert up.code == 0, up
-    tally[f"SIGKILL of a down and resumed, of {len(POSITIONS)} sampled positions"] += 1
 
 
 def test_down_fails_closed_and_up_takes_the_deny_flow_away(lab: Lab) -> None:

@@ -12,8 +12,7 @@ from ipsecfleet.isakmpd import host, kernel, names, report, status
 from ipsecfleet.isakmpd.host import HostFacts
 from ipsecfleet.isakmpd.status import Sections, Status
 from ipsecfleet.isakmpd.visit import Answer
-from ipsecfleet.model.net import Selector, Selectors, parse_network
-from ipsecfleet.model.net import same_address
+from ipsecfleet.model.net import Selector, Selectors, parse_network, same_address
 from ipsecfleet.model.sa import Exchange, Flow, KeptUp, KernelSa, Sa
 from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Listing, SshPair, Unknown
 
