@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo setup test lint types layers check soak bench clean
+.PHONY: demo setup test lint types layers check runs soak bench clean
 
 demo: $(STAMP)
 	@$(BIN)/python examples/demo.py
@@ -29,8 +29,12 @@ layers: $(STAMP)
 check: setup lint types layers
 	$(BIN)/pytest
 
+runs: setup
+	IPSECFLEET_RUNS=10000 $(BIN)/pytest -n 2 --dist worksteal tests/run/test_random_runs.py
+
 soak: setup
-	IPSECFLEET_RUNS=2000 $(BIN)/pytest -n 2 --dist load tests/run/test_random_runs.py tests/run/test_hostile.py
+	IPSECFLEET_SOAK=1 IPSECFLEET_RUNS=10000 $(BIN)/pytest -n 2 --dist worksteal tests/cli/test_interrupted.py \
+	    tests/run/test_interleavings.py tests/run/test_random_runs.py tests/run/test_hostile.py tests/run/test_faults.py
 
 bench: $(STAMP)
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -7,7 +7,7 @@ breaks the frames. The honest gateways may get no line that they would not have 
 Or it lies so well that its answers are whole: it is itself but for some words, such as SPIs, peers, networks and
 connections of another gateway in the place of its own, in all it says or from its second or third visit on.
 
-`make test` plays a seeded sample; `make soak` plays IPSECFLEET_RUNS of them.
+`make test` plays a seeded sample; `make soak` plays more.
 """
 
 import os
@@ -36,7 +36,7 @@ from ipsecfleet.run.reading import Reading
 from ipsecfleet.transport import FakeTransport, Outcome, Visit
 
 SAMPLE = 60
-RUNS = int(os.environ.get("IPSECFLEET_RUNS", SAMPLE))
+RUNS = 400 if os.environ.get("IPSECFLEET_SOAK") else SAMPLE
 HOSTILE = "branch-1"
 HONEST = ("hub", "branch-2", "branch-3")
 SECTIONS = (

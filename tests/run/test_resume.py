@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fleets import pair, star
+from killing import KilledError, dying
 from servers import wait_for
 from simworld import SimFleet
 from states import end_state
@@ -19,23 +20,6 @@ from ipsecfleet.run.event import Event, Kind
 from ipsecfleet.run.journal import Archive, Journal
 
 NONE = Selection()
-
-
-class KilledError(BaseException):
-    """The process is gone; nothing of ours handles this."""
-
-
-def dying(at: int) -> Callable[[Event], None]:
-    """A listener that ends the run at its `at`-th event that is kept, right after that was written."""
-    told = 0
-
-    def tell(event: Event) -> None:
-        nonlocal told
-        told += event.kind is not Kind.WAITING
-        if told == at:
-            raise KilledError
-
-    return tell
 
 
 def settled(sim: SimFleet) -> SimFleet:
