@@ -13,6 +13,7 @@ import pytest
 from simworld import SimFleet
 
 from ipsecfleet.errors import Exit
+from ipsecfleet.isakmpd.names import parse_connection
 from ipsecfleet.model.tunnel import Tunnel
 from ipsecfleet.plan.down import DownOptions
 
@@ -95,7 +96,7 @@ def others(sim: SimFleet) -> dict[str, frozenset[int]]:
 def seen_before(sim: SimFleet) -> set[str]:
     """What makes the teardown hard, as it is now."""
     ends = [e for e in sim.tunnel_now("customer-1").ends if e.gateway == "hub"]
-    lies = any(str(sa.name).lower() != str(e.connection).lower() for e in ends for sa in e.live)
+    lies = any(parse_connection(str(sa.name)) != e.selectors for e in ends for sa in e.live)
     twins = any(sa.replaced for e in ends for sa in e.sas)
     return {what for what, is_so in ((HARD[2], lies), (HARD[3], twins)) if is_so}
 
