@@ -107,3 +107,14 @@ def test_the_documents_speak_of_no_file_that_is_not_there() -> None:
     named = re.findall(r"\b((?:examples|docs|inventories|benchmarks)/[\w./-]*\w)", README)
     assert [name for name in named if not (ROOT / name).exists() and not name.startswith("inventories/mine")] == []
     assert Path(ROOT / "CHANGELOG.md").read_text(encoding="utf-8").startswith("# Changelog\n")
+
+
+def test_every_fault_of_the_table_has_its_test() -> None:
+    """The names in the last column of docs/safety.md are tests, or modules of tests."""
+    table = (ROOT / "docs" / "safety.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", table))
+    files = [*(ROOT / "tests").rglob("test_*.py")]
+    there = {file.stem for file in files}
+    there |= {name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text("utf-8"), re.MULTILINE)}
+    assert len(named) > 20
+    assert named <= there
