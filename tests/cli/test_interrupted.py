@@ -17,12 +17,23 @@ from typing import Any
 import pytest
 
 from cli import Lab, Ran, running_lab
+from ipsecfleet import lab
 
 pytestmark = pytest.mark.lab
 
 SOAK = bool(os.environ.get("IPSECFLEET_SOAK"))
 TUNNELS = ("oslo-ams", "oslo-fra")
-SELECTED = ("-t", ",".join(TUNNELS), "--force", "tunnels-down", "--force", "gateways-touched", "--yes")
+SELECTED = (
+    "-t",
+    ",".join(TUNNELS),
+    "--force",
+    "lock",
+    "--force",
+    "tunnels-down",
+    "--force",
+    "gateways-touched",
+    "--yes",
+)
 POSITIONS = {"down": range(1, 150), "up": range(1, 150)}
 SAMPLE = {"down": (1, 4, 12, 21), "up": (2, 5, 11)}
 
@@ -67,42 +78,42 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield running
 
 
-def died(lab: Lab, verb: str, at: int, number: int, times: int) -> subprocess.CompletedProcess[str]:
-    environment = {**lab.run.environment, "DIE": f"{at} {times} {int(number)}"}
+def died(own: Lab, verb: str, at: int, number: int, times: int) -> subprocess.CompletedProcess[str]:
+    environment = {**own.run.environment, "DIE": f"{at} {times} {int(number)}"}
     command = [sys.executable, "-c", DYING, verb, *SELECTED]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 
-def ends(lab: Lab) -> list[Any]:
+def ends(own: Lab) -> list[Any]:
     """The tunnels' ends as they are: what is told of their state."""
-    tunnels = lab.run("show", "-t", ",".join(TUNNELS), "-o", "json").json["tunnels"]
+    tunnels = own.run("show", "-t", ",".join(TUNNELS), "-o", "json").json["tunnels"]
     return sorted((t["tunnel"], t["state"], [(e["gateway"], e["state"]) for e in t["ends"]]) for t in tunnels)
 
 
-def set_up(lab: Lab, verb: str) -> None:
+def set_up(own: Lab, verb: str) -> None:
     """Up, or for `up` down and held."""
     for each in ("up", "down")[: 1 if verb == "down" else 2]:
-        done = lab.run(each, *SELECTED)
+        done = own.run(each, *SELECTED)
         assert done.code == 0, done
 
 
-def last_run(lab: Lab) -> dict[str, Any]:
-    run: dict[str, Any] = lab.run("runs", "list", "-o", "json").json["runs"][-1]
+def last_run(own: Lab) -> dict[str, Any]:
+    run: dict[str, Any] = own.run("runs", "list", "-o", "json").json["runs"][-1]
     return run
 
 
-def finished(lab: Lab, run: str) -> Ran:
-    return lab.run("runs", "resume", run, "--force", "tunnels-down", "--force", "gateways-touched", "--yes")
+def finished(own: Lab, run: str) -> Ran:
+    return own.run("runs", "resume", run, "--force", "tunnels-down", "--force", "gateways-touched", "--yes")
 
 
-def names_no_other(lab: Lab, since: dict[str, int]) -> None:
+def names_no_other(own: Lab, since: dict[str, int]) -> None:
     """Every line that changed something was about one of our tunnels, or their peers."""
     allowed = {
         e["connection"]
-        for t in lab.run("show", "-t", ",".join(TUNNELS), "-o", "json").json["tunnels"]
+        for t in own.run("show", "-t", ",".join(TUNNELS), "-o", "json").json["tunnels"]
         for e in t["ends"]
     }
-    lines = [line for mine in lab.sent(since).values() for line in mine]
+    lines = [line for mine in own.sent(since).values() for line in mine]
     named = {name for line in lines for name in re.findall(r"from-[^ ,]+", line)}
     assert named <= allowed
 
@@ -192,6 +203,58 @@ def test_where_no_state_can_be_kept_nothing_is_sent(own: Lab, verb: str, tmp_pat
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2, done
     assert "no journal can be kept in" in " ".join(done.stderr.split())
+
+
+HAPPENING = """\
+import os
+from pathlib import Path
+from ipsecfleet import lab
+from ipsecfleet.cli import main
+from ipsecfleet.run.journal import Journal
+moment, name, gateway, root, keep = *os.environ["HAPPENING"].split(), Journal.tell
+
+def tell(self, event):
+    global moment
+    if event.kind.value == moment:
+        moment = ""
+        lab.fault(Path(root), name, gateway)
+    keep(self, event)
+
+Journal.tell = tell
+main()
+"""
+"""An ipsecfleet in whose run a fault is switched on at the first event of a kind."""
+
+
+FAULTS = [
+    (verb, fault, moment)
+    for fault in ("line-cut", "daemon-restart", "reboot", "reload")
+    for verb in ("down", "up")
+    for moment in ("sending", "step")
+]
+
+
+@pytest.mark.parametrize(("verb", "fault", "moment"), FAULTS if SOAK else FAULTS[::5])
+def test_a_fault_in_the_middle_of_a_run(own: Lab, verb: str, fault: str, moment: str, tally: Counter[str]) -> None:
+    """It is seen, or does no harm; `resume` brings the run to its end, and a fresh look shows it.
+
+    A daemon that was killed leaves SAs in its kernel that nobody can take out: such an end is stale until they expire.
+    """
+    set_up(own, verb)
+    environment = {**own.run.environment, "HAPPENING": f"{moment} {fault} br-oslo {own.root}"}
+    command = [sys.executable, "-c", HAPPENING, verb, *SELECTED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    lab.fault(own.root, "off line-cut", "br-oslo")
+    assert done.returncode in {0, 1, 3, 4}, done
+    if done.returncode:
+        resumed = finished(own, last_run(own)["run"])
+        if resumed.code:
+            assert "take it down, then bring it up" in resumed.said or "bring it up, then take it down" in resumed.said
+            assert own.run("up" if verb == "down" else "down", *SELECTED).code == 0
+            assert own.run(verb, *SELECTED).code == 0
+    allowed = {"up"} if verb == "up" else {"held", "stale"} if fault == "daemon-restart" else {"held"}
+    assert {state for _, state, _ in ends(own)} <= allowed, done
+    tally[f"faults in the middle of a run, of {len(FAULTS)}"] += 1
 
 
 FILLING = """\

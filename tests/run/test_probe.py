@@ -138,3 +138,18 @@ def test_what_is_no_gateways_error_is_raised(error: Exception) -> None:
 
     with pytest.raises(type(error)):
         Prober(FakeTransport(answer), who="RUN x@y").look([HUB])
+
+
+def test_what_a_gateway_waited_for_its_turn_counts_up_to_half() -> None:
+    asked: list[str] = []
+
+    def answer(visited: Visit) -> Outcome:
+        request = visited.stdin.partition(b"\n__END__\n")[2].decode()
+        asked.append(next(line for line in request.splitlines() if line.startswith("deadline ")))
+        return whole(visited)
+
+    made = Prober(FakeTransport(answer), who="RUN ops@desk")
+    for waited in (0.0, 5.0, 500.0):
+        made.see(HUB, GLANCE, waited_s=waited)
+    told = [float(line.split()[1]) for line in asked]
+    assert [told[0] - each for each in told] == [0.0, 5.0, 15.0]

@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 
 from ipsecfleet.lab.daemon import Daemon, World
 from ipsecfleet.lab.files import overwrite
-from ipsecfleet.lab.host import Host
+from ipsecfleet.lab.host import Host, ignored
 from ipsecfleet.lab.server import Server
 
 BUSY_SECONDS = 4.0
 LOCKED_SECONDS = 600.0
 LOCKED_BY = b"20261123-101500-0000 somebody@elsewhere"
 HUGE = 66 << 20
+ASKING = (b"S\n", b"C get ", b"C set [ipsecfleet]:fence=")
+"""How what only asks begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,30 @@ async def _restart(station: Station) -> None:
         await station.host.start()
 
 
+async def _start_again(station: Station) -> None:
+    await _kill(station)
+    await station.host.start()
+
+
+async def _load(station: Station) -> None:
+    station.host.load()
+
+
+async def _cut_at_change(station: Station) -> None:
+    """When the next line that changes something has come out of the FIFO, all connections are gone."""
+
+    def heard(data: bytes) -> None:
+        if not data.startswith(ASKING):
+            station.host.heard = ignored
+            station.server.drop()
+
+    station.host.heard = heard
+
+
+async def _cut_no_more(station: Station) -> None:
+    station.host.heard = ignored
+
+
 async def _compute(station: Station) -> None:
     station.host.compute(BUSY_SECONDS)
 
@@ -180,6 +206,9 @@ GATEWAY_FAULTS = {
     "fifo-no-reader": GatewayFault("isakmpd was killed: FIFO and pid file are there, nobody reads", _kill, _restart),
     "busy": GatewayFault(f"isakmpd computes keys for {BUSY_SECONDS:g} s, once", _compute),
     "reboot": GatewayFault("the gateway boots: kernel and /var/run are empty, isakmpd reads ipsec.conf, once", _reboot),
+    "daemon-restart": GatewayFault("isakmpd is killed and started, and reads ipsec.conf, once", _start_again),
+    "reload": GatewayFault("somebody runs ipsecctl -f /etc/ipsec.conf, once", _load),
+    "line-cut": GatewayFault("all connections end at the next change, when it is made", _cut_at_change, _cut_no_more),
     "disk-full": _marked("disk-full", "/var is full: no lock, result or report can be written"),
     "lock-held": GatewayFault(f"somebody else's run has the run lock, for {LOCKED_SECONDS:g} s", _lock, _unlock),
     "frozen": _flagged("frozen", "the SSH server accepts commands and never answers"),

@@ -26,13 +26,17 @@ TAKEN_WITHIN = 0.5
 
 
 class Host:
-    """One gateway of the lab. `flags` are the faults that concern it, `spoil` what becomes of the next reports."""
+    """One gateway of the lab. `flags` are the faults that concern it, `spoil` what becomes of the next reports.
+
+    `heard` is told of all that comes out of the FIFO, after the daemon was.
+    """
 
     def __init__(self, files: GatewayDir, daemon: Daemon, driver: Driver, boot: Callable[["Host"], None]) -> None:
         self.files = files
         self.daemon = daemon
         self.flags: set[str] = set()
         self.spoil: Callable[[bytes], bytes] | None = None
+        self.heard: Callable[[bytes], None] = ignored
         self.kernel = daemon.kernel
         self._driver = driver
         self._boot = boot
@@ -51,6 +55,10 @@ class Host:
         self._monitor = await Monitor.start(self._signalled)
         overwrite(self.files.pid, b"%d\n" % self._monitor.pid, 0o644)
         self.daemon.start()
+        self.load()
+
+    def load(self) -> None:
+        """Ipsecctl -f /etc/ipsec.conf."""
         self._boot(self)
 
     def stop(self) -> None:
@@ -129,6 +137,7 @@ class Host:
             self._spawn(self._interleave(data, self._fifo))
         else:
             self.feed(data)
+        self.heard(data)
 
     async def _interleave(self, data: bytes, fifo: int) -> None:
         """Somebody else's `S` before our question; ours is answered when his report was taken for its answer."""
@@ -155,3 +164,7 @@ class Host:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def ignored(_data: bytes) -> None:
+    """Nobody listens."""

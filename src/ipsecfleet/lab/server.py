@@ -85,9 +85,13 @@ class Server:
         acceptor, self._acceptor = self._acceptor, None
         if acceptor:
             acceptor.close()
-            for connection in tuple(self.connections):
-                connection.abort()
+            self.drop()
             await acceptor.wait_closed()
+
+    def drop(self) -> None:
+        """End all connections at once."""
+        for connection in tuple(self.connections):
+            connection.abort()
 
     async def restart(self) -> None:
         """Drop all connections, and listen again if we did."""

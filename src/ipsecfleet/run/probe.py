@@ -7,6 +7,7 @@ operator sees of a failure names the gateway, the phase and the next step.
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 
 from ipsecfleet.errors import GatewayError, IpsecfleetError
 from ipsecfleet.isakmpd import visit
@@ -61,7 +62,12 @@ class Prober:
         failed: dict[str, GatewayError] = {}
         asked = conf or {}
         wanted = {g.name: g for g in gateways}
-        looks = fan_out(wanted.values(), lambda g: self.see(g, verbs, asked.get(g.name, ())), limit=self.fanout)
+        began = monotonic()
+
+        def see(gateway: Gateway) -> GatewaySnapshot:
+            return self.see(gateway, verbs, asked.get(gateway.name, ()), waited_s=monotonic() - began)
+
+        looks = fan_out(wanted.values(), see, limit=self.fanout)
         for gateway, result in looks:
             if isinstance(result, GatewayError):
                 failed[gateway.name] = result
@@ -72,14 +78,21 @@ class Prober:
             self.arrived(gateway.name, result)
         return Snapshot({n: seen[n] for n in wanted if n in seen}, {n: failed[n] for n in wanted if n in failed})
 
-    def see(self, gateway: Gateway, verbs: Sequence[Verb], conf: Sequence[str] = ()) -> GatewaySnapshot:
+    def see(
+        self, gateway: Gateway, verbs: Sequence[Verb], conf: Sequence[str] = (), *, waited_s: float = 0.0
+    ) -> GatewaySnapshot:
         """One gateway's snapshot."""
-        answer = self.visit(gateway, (*verbs, *(ConfNames(path) for path in conf)))
+        answer = self.visit(gateway, (*verbs, *(ConfNames(path) for path in conf)), waited_s=waited_s)
         return snapshot_of(gateway.name, answer)
 
-    def visit(self, gateway: Gateway, verbs: Sequence[Verb]) -> Answer:
-        """One exec of the visit program; raises GatewayError unless its answer is whole."""
-        deadline = self.timeout or gateway.command_timeout
+    def visit(self, gateway: Gateway, verbs: Sequence[Verb], *, waited_s: float = 0.0) -> Answer:
+        """One exec of the visit program; raises GatewayError unless its answer is whole.
+
+        What a gateway `waited_s` for its turn counts for its deadline, up to half of that: so one that is frozen does
+        not hold up a look at many for longer than if it had been the first.
+        """
+        limit = self.timeout or gateway.command_timeout
+        deadline = max(limit - waited_s, limit / 2)
         request = visit.Request(
             nonce=secrets.token_hex(16),
             run=gateway.paths.run,
