@@ -88,6 +88,7 @@ def test_killed_at_every_position_and_resumed(fleet: str, verb: str, tmp_path: P
         sim.settle(3)
         document = resume(sim, home)
         assert document.exit_code is Exit.OK, (at, document.results, document.errors)
+        assert not any(map(sim.held_by, sim.sent)), at
         assert end_state(settled(sim)) == wanted, at
         tally[f"killed in {verb} and resumed"] += 1
 

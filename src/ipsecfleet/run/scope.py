@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ipsecfleet.errors import Exit, GatewayError, OperatorError
 from ipsecfleet.inventory.select import other_ends, pick, resolve_gateways
 from ipsecfleet.inventory.words import Selection
-from ipsecfleet.isakmpd.visit import Verb
+from ipsecfleet.isakmpd.visit import Unlock, Verb
 from ipsecfleet.model.document import GatewayRow
 from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
@@ -62,8 +62,8 @@ def of_saved(fleet: Fleet, selection: Selection, snapshot: Snapshot) -> Scope:
 
 
 def revisit(prober: Prober, fleet: Fleet, gateways: Sequence[Gateway], choose: Choice) -> Scope:
-    """The same of gateways that are known already, as for what is left of a run."""
-    view = View.of(_with(fleet, gateways), prober.look(gateways, STARE))
+    """The same of gateways that are known already, as for what is left of a run; a lock that it left there goes."""
+    view = View.of(_with(fleet, gateways), prober.look(gateways, (*STARE, Unlock())))
     return Scope.of(view, gateways, choose)
 
 
