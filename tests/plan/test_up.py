@@ -4,6 +4,7 @@ import pytest
 from fleets import BACK, HERE, HUB, N1, PEER, THERE, carp, customers, name, pair
 from simworld import SimFleet
 
+from ipsecfleet.errors import Exit
 from ipsecfleet.model.plan import Plan
 from ipsecfleet.plan.up import UpOptions, plan_up
 
@@ -153,6 +154,32 @@ def test_no_more_at_once_than_a_gateway_may_bear(parallel: int, count: int) -> N
     assert len(made.waves) == count
     assert all(len(w.steps) <= parallel for w in made.waves)
     assert [w.pause_s for w in made.waves] == [0.0] + [7.0] * (count - 1)
+
+
+def test_a_foreign_peer_bears_one_at_once() -> None:
+    """Five tunnels of one customer begin one after the other, whatever the gateway bears."""
+    sim = customers(5, per_gateway_parallel=9, peer=PEER)
+    sim.fifo("hub", *(f"t quick {name(n)}" for n in range(1, 6)))
+    sim.settle(1)
+    made = plan(sim, *(f"customer-{n}" for n in range(1, 6)))
+    assert [len(w.steps) for w in made.waves] == [1] * 5
+
+
+def test_three_in_a_ring_take_a_slot_more_and_it_is_said() -> None:
+    sim = SimFleet()
+    ends = {n: f"10.1.{n}.2" for n in (1, 2, 3)}
+    for n, address in ends.items():
+        sim.gateway(f"gw{n}", address)
+    for n, m in ((1, 2), (2, 3), (3, 1)):
+        here, there = f"172.16.{n}{m}.0/24", f"192.168.{n}{m}.0/24"
+        sim.rule(f"gw{m}", "passive", there, here, ends[n])
+        sim.rule(f"gw{n}", "active", here, there, ends[m])
+        sim.tunnel(f"ring-{n}", (f"gw{n}", here), (f"gw{m}", there))
+    sim.settle()
+    assert sim.down(tunnels=["*"]).exit_code is Exit.OK
+    sim.settle(130)
+    made = plan(sim, "ring-1", "ring-2", "ring-3")
+    assert "3 beginnings one after the other, where 2 are needed at least" in made.notes
 
 
 def test_waits_of_several_tunnels_are_not_added_up() -> None:

@@ -235,7 +235,7 @@ def test_up_is_not_said_where_the_end_that_begins_has_an_sa_that_the_other_has_l
     sim.restart("branch")
     document = sim.up(up_s=20.0, tunnels=["oslo"])
     assert (document.exit_code, document.result) == (Exit.FAILED, "unproven")
-    assert document.results[0].text == "oslo: branch does not have the same SA yet"
+    assert document.results[0].text == ("oslo: branch does not have the same SA yet; take it down, then bring it up")
 
 
 def test_up_after_remove_at_both_ends() -> None:

@@ -18,6 +18,7 @@ from ipsecfleet.model.sa import Exchange
 from ipsecfleet.model.snapshot import Listing, Unknown
 from ipsecfleet.model.tunnel import End, State, Tunnel
 from ipsecfleet.plan import closing, files, refuse, steps
+from ipsecfleet.plan.schedule import Edge, Schedule, schedule
 from ipsecfleet.plan.view import View, is_active
 
 REINIT_S = 6.0
@@ -44,7 +45,9 @@ def plan_up(view: View, chosen: Sequence[Tunnel], options: UpOptions) -> Plan:
     work = [t for t in chosen if not is_up(t)]
     run = [e for t in work for e in t.ends]
     jobs = [_Bringup(view, t, ends, run, options.forced) for t in work for ends in _strands(t)]
-    waves = _waves(view, jobs)
+    beginning = [job for job in jobs if job.begin()]
+    slots = _slots(view, beginning)
+    waves = _waves(view, jobs, [[beginning[number] for number in slot] for slot in slots.slots])
     relisting = {s.gateway for w in waves for s in w.steps if steps.relists(s)}
     names = {g: frozenset(str(e.connection) for e in run if e.gateway == g) for g in sorted(relisting)}
     refusals = chain(
@@ -57,6 +60,7 @@ def plan_up(view: View, chosen: Sequence[Tunnel], options: UpOptions) -> Plan:
         chain.from_iterable(job.notes() for job in jobs),
         chain.from_iterable(refuse.reinit_notes(view, g, n) for g, n in names.items()),
         closing.notes(work, opened=options.let_out),
+        _longer(slots),
     )
     return Plan(
         verb="up",
@@ -129,6 +133,12 @@ class _Bringup:
             return tuple(self._load(self.beginner))
         listed = [steps.release(self.tunnel.name, self.beginner)] if self.beginner.listing.held else []
         return (*listed, *self._connect(self.beginner))
+
+    def machines(self) -> Edge:
+        """The two that compute keys for it: gateways, or a gateway and its peer's address."""
+        here = self.masters[0]
+        there = [e.gateway for e in self.masters if e.gateway != here.gateway]
+        return here.gateway, (there[0] if there else here.peer or self.tunnel.name)
 
     def _begins(self, end: End) -> bool:
         """Whether this end may begin: its list says so, or its file, or in no list it is the only end that could."""
@@ -227,14 +237,14 @@ def _left(exchange: Exchange) -> float:
     return LOCKOUT_S if exchange.ends_in_s is None else float(exchange.ends_in_s)
 
 
-def _waves(view: View, jobs: Sequence[_Bringup]) -> tuple[Wave, ...]:
-    """One wave that puts everything back, then the beginnings, no more at a time than a gateway may bear."""
+def _waves(view: View, jobs: Sequence[_Bringup], batches: Sequence[Sequence[_Bringup]]) -> tuple[Wave, ...]:
+    """One wave that puts everything back, then the beginnings, no more at a time than a machine may bear."""
     back = tuple(dict.fromkeys(s for job in jobs for s in job.back()))
     waves = [Wave(back, why="back in place")] if back else []
     pause, why = (REINIT_S, "the daemon's re-initialisation") if any(map(steps.relists, back)) else (0.0, "")
     begun: set[Step] = set()
     passed = 0.0
-    for batch in _batches(view, [job for job in jobs if job.begin()]):
+    for batch in batches:
         work = tuple(s for s in dict.fromkeys(s for job in batch for s in job.begin()) if s not in begun)
         if not work:
             continue
@@ -251,16 +261,12 @@ def _gap_after(view: View, step: Step) -> float:
     return max(view.gateway(step.gateway).min_gap, REINIT_S if step.action is Action.LOAD else 0.0)
 
 
-def _batches(view: View, jobs: list[_Bringup]) -> Iterable[list[_Bringup]]:
-    """Jobs in order, as many side by side as every gateway they touch allows."""
-    left = list(jobs)
-    while left:
-        load: dict[str, int] = {}
-        batch = []
-        for job in left:
-            touched = sorted(job.tunnel.gateways)
-            if all(load.get(g, 0) < view.gateway(g).per_gateway_parallel for g in touched):
-                batch.append(job)
-                load |= {g: load.get(g, 0) + 1 for g in touched}
-        left = [job for job in left if job not in batch]
-        yield batch
+def _slots(view: View, jobs: Sequence[_Bringup]) -> Schedule:
+    """Which of the jobs begin at the same time; a peer that is not ours bears one at once."""
+    return schedule([job.machines() for job in jobs], lambda machine: view.gateway(machine).per_gateway_parallel)
+
+
+def _longer(slots: Schedule) -> Iterable[str]:
+    """Where tunnels in a ring need more slots than the busiest machine."""
+    if len(slots.slots) > slots.bound:
+        yield f"{len(slots.slots)} beginnings one after the other, where {slots.bound} are needed at least"
