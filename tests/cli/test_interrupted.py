@@ -35,7 +35,7 @@ SELECTED = (
     "--yes",
 )
 EVERY = range(1, 150)
-SAMPLE = {"down": (1, 4, 12, 21), "up": (2, 5, 11)}
+SAMPLE = {"down": (1, 12), "up": (2, 9)}
 
 DYING = """\
 import os, signal, sys
