@@ -119,8 +119,11 @@ def names_no_other(own: Lab, since: dict[str, int]) -> None:
     assert named <= allowed
 
 
-@pytest.mark.parametrize("how", ENDS)
-@pytest.mark.parametrize("verb", ["down", "up"])
+ALL = [(verb, how) for verb in ("down", "up") for how in ENDS]
+SOME = [("down", "SIGKILL"), ("up", "SIGKILL"), ("down", "^C"), ("up", "^C twice"), ("down", "SIGTERM")]
+
+
+@pytest.mark.parametrize(("verb", "how"), ALL if SOAK else SOME)
 def test_ended_at_a_position_and_resumed(own: Lab, verb: str, how: str, tally: Counter[str]) -> None:
     number, times, codes, stride = ENDS[how]
     set_up(own, "up" if verb == "down" else "down")

@@ -149,7 +149,7 @@ def test_what_a_gateway_waited_for_its_turn_counts_up_to_half() -> None:
         return whole(visited)
 
     made = Prober(FakeTransport(answer), who="RUN ops@desk")
-    for waited in (0.0, 5.0, 500.0):
+    for waited in (0, 5, 500):
         made.see(HUB, GLANCE, waited_s=waited)
     told = [float(line.split()[1]) for line in asked]
     assert [told[0] - each for each in told] == [0.0, 5.0, 15.0]

@@ -65,7 +65,7 @@ class Prober:
         began = monotonic()
 
         def see(gateway: Gateway) -> GatewaySnapshot:
-            return self.see(gateway, verbs, asked.get(gateway.name, ()), waited_s=monotonic() - began)
+            return self.see(gateway, verbs, asked.get(gateway.name, ()), waited_s=int(monotonic() - began))
 
         looks = fan_out(wanted.values(), see, limit=self.fanout)
         for gateway, result in looks:
@@ -79,17 +79,17 @@ class Prober:
         return Snapshot({n: seen[n] for n in wanted if n in seen}, {n: failed[n] for n in wanted if n in failed})
 
     def see(
-        self, gateway: Gateway, verbs: Sequence[Verb], conf: Sequence[str] = (), *, waited_s: float = 0.0
+        self, gateway: Gateway, verbs: Sequence[Verb], conf: Sequence[str] = (), *, waited_s: int = 0
     ) -> GatewaySnapshot:
         """One gateway's snapshot."""
         answer = self.visit(gateway, (*verbs, *(ConfNames(path) for path in conf)), waited_s=waited_s)
         return snapshot_of(gateway.name, answer)
 
-    def visit(self, gateway: Gateway, verbs: Sequence[Verb], *, waited_s: float = 0.0) -> Answer:
+    def visit(self, gateway: Gateway, verbs: Sequence[Verb], *, waited_s: int = 0) -> Answer:
         """One exec of the visit program; raises GatewayError unless its answer is whole.
 
-        What a gateway `waited_s` for its turn counts for its deadline, up to half of that: so one that is frozen does
-        not hold up a look at many for longer than if it had been the first.
+        What a gateway `waited_s` for its turn, in whole seconds, counts for its deadline, up to half of that: so one
+        that is frozen does not hold up a look at many for longer than if it had been the first.
         """
         limit = self.timeout or gateway.command_timeout
         deadline = max(limit - waited_s, limit / 2)
