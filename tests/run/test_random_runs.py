@@ -124,7 +124,7 @@ def played(seed: int, tally: Counter[str]) -> bool | None:
     kind = KINDS[seed % len(KINDS)]
     sim = fleet(chance, kind)
     mishap(sim, chance, kind)
-    before, hard = others(sim), seen_at(sim)
+    before, hard, was = others(sim), seen_at(sim), sim.tunnel_now("customer-1")
     tally.update(hard)
     later = watched(sim)
     forced = FORCED if kind == "lying-forced" else frozenset()
@@ -134,7 +134,7 @@ def played(seed: int, tally: Counter[str]) -> bool | None:
         assert not sim.sent
         return None if kind in FAULTY else False
     if document.exit_code is Exit.OK:
-        assert not carried(sim, sim.tunnel_now("customer-1"))
+        assert not carried(sim, was)
         if "nothing was held" not in document.results[0].text:
             sim.settle(75)
             assert not carried(sim, sim.tunnel_now("customer-1")), document.results
