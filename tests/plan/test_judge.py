@@ -11,7 +11,7 @@ from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.plan import Action, Plan, Step, Target, Undo, Wave
 from ipsecfleet.model.sa import Exchange, KeptUp, Sa
 from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Listing, Snapshot, Unknown
-from ipsecfleet.plan.judge import Patience, Verdict, judge_down, judge_up
+from ipsecfleet.plan.judge import Patience, Verdict, judge
 from ipsecfleet.plan.view import View
 
 TARGET = Target("customer-1", "hub", N1, PEER, nets(N1), active=True)
@@ -27,12 +27,12 @@ def step(action: Action, *needs: object) -> Step:
 
 def down(gateway: GatewaySnapshot, patience: Patience = LONG_AGO, **plan: object) -> Verdict:
     view = View.of(FLEET, Snapshot({"hub": gateway}))
-    (verdict,) = judge_down(Plan("down", targets=(TARGET,), **plan), view, patience)  # type: ignore[arg-type]
+    (verdict,) = judge(Plan("down", targets=(TARGET,), **plan), view, patience)  # type: ignore[arg-type]
     return verdict
 
 
 def up(gateway: GatewaySnapshot) -> Verdict:
-    (verdict,) = judge_up(Plan("up", targets=(TARGET,)), View.of(FLEET, Snapshot({"hub": gateway})), LONG_AGO)
+    (verdict,) = judge(Plan("up", targets=(TARGET,)), View.of(FLEET, Snapshot({"hub": gateway})), LONG_AGO)
     return verdict
 
 
@@ -66,7 +66,7 @@ def test_what_could_not_be_read_is_not_proven() -> None:
         "failed", "hub could not be read after the change: failed",
     )  # fmt: skip
     dead = View.of(FLEET, Snapshot({}, {"hub": UnreachableError("no answer: hub")}))
-    (verdict,) = judge_down(Plan("down", targets=(TARGET,)), dead, LONG_AGO)
+    (verdict,) = judge(Plan("down", targets=(TARGET,)), dead, LONG_AGO)
     assert words(verdict) == ("failed", "hub could not be read after the change: no answer: hub")
 
 
@@ -194,5 +194,5 @@ def test_the_other_end_must_have_the_same_sa() -> None:
     ):
         branch = replace(seen(sas=(other,), flows=flows(mirror, peer="10.1.2.2"), connections=listed), gateway="branch")
         view = View.of(fleet, Snapshot({"hub": UP, "branch": branch}))
-        (verdict,) = judge_up(Plan("up", targets=(replace(TARGET, tunnel=view.tunnels[0].name),)), view, LONG_AGO)
+        (verdict,) = judge(Plan("up", targets=(replace(TARGET, tunnel=view.tunnels[0].name),)), view, LONG_AGO)
         assert verdict.word == word, verdict.text

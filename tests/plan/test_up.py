@@ -17,7 +17,7 @@ def plan(sim: SimFleet, *tunnels: str) -> Plan:
 
 
 def waves(made: Plan) -> list[tuple[int, list[str]]]:
-    return [(round(w.pause_s), [f"{s.gateway} {s.action.value}" for s in w.steps]) for w in made.waves]
+    return [(round(w.pause_s), [f"{s.gateway} {s.action.value}" for s in w.steps]) for w in made.stages]
 
 
 def dry(sim: SimFleet, *tunnels: str) -> Plan:
@@ -29,7 +29,7 @@ def dry(sim: SimFleet, *tunnels: str) -> Plan:
 
 def test_up_of_what_is_up_is_nothing() -> None:
     made = plan(pair(), "oslo")
-    assert (made.waves, made.already) == ((), ("oslo",))
+    assert (made.stages, made.already) == ((), ("oslo",))
 
 
 def test_the_passive_end_first_and_after_its_re_initialisation_the_active_one() -> None:
@@ -40,7 +40,7 @@ def test_the_passive_end_first_and_after_its_re_initialisation_the_active_one() 
         (0, ["hub release", "branch release", "branch release"]),
         (6, ["hub release", "hub connect"]),
     ]
-    lines = [str(s.connection or s.peer) for w in plan(sim, "oslo").waves for s in w.steps]
+    lines = [str(s.connection or s.peer) for w in plan(sim, "oslo").stages for s in w.steps]
     assert lines == ["10.1.9.2", HUB, BACK, N1, N1]
 
 
@@ -59,7 +59,7 @@ def test_a_foreign_responders_lock_out_is_waited_for() -> None:
     sim = customers(1)
     sim.down(tunnels=["customer-1"])
     made = plan(sim, "customer-1")
-    first, second = made.waves
+    first, second = made.stages
     assert [s.action.value for s in (*first.steps, *second.steps)] == ["release", "release", "connect"]
     assert 90 < second.pause_s < 120
     assert second.why == "the peer's lock-out of 120 s"
@@ -151,9 +151,9 @@ def test_no_more_at_once_than_a_gateway_may_bear(parallel: int, count: int) -> N
     sim.fifo("hub", *(f"t quick {name(n)}" for n in range(1, 6)))
     sim.settle(1)
     made = plan(sim, *(f"customer-{n}" for n in range(1, 6)))
-    assert len(made.waves) == count
-    assert all(len(w.steps) <= parallel for w in made.waves)
-    assert [w.pause_s for w in made.waves] == [0.0] + [7.0] * (count - 1)
+    assert len(made.stages) == count
+    assert all(len(w.steps) <= parallel for w in made.stages)
+    assert [w.pause_s for w in made.stages] == [0.0] + [8.0] * (count - 1)
 
 
 def test_a_foreign_peer_bears_one_at_once() -> None:
@@ -162,7 +162,7 @@ def test_a_foreign_peer_bears_one_at_once() -> None:
     sim.fifo("hub", *(f"t quick {name(n)}" for n in range(1, 6)))
     sim.settle(1)
     made = plan(sim, *(f"customer-{n}" for n in range(1, 6)))
-    assert [len(w.steps) for w in made.waves] == [1] * 5
+    assert [len(w.steps) for w in made.stages] == [1] * 5
 
 
 def test_three_in_a_ring_take_a_slot_more_and_it_is_said() -> None:
@@ -186,7 +186,7 @@ def test_waits_of_several_tunnels_are_not_added_up() -> None:
     sim = customers(3)
     sim.down(tunnels=["*"])
     made = plan(sim, "customer-1", "customer-2", "customer-3")
-    assert sum(w.pause_s for w in made.waves) < 125
+    assert sum(w.pause_s for w in made.stages) < 125
 
 
 def test_after_a_restart_the_files_are_loaded_passive_ends_first() -> None:
@@ -203,7 +203,7 @@ def test_what_files_bring_begins_one_after_the_other() -> None:
     sim.settle(130)
     sim.restart("hub")
     made = dry(sim, "customer-1", "customer-2", "customer-3")
-    assert waves(made) == [(0, ["hub load"]), (6, ["hub load"]), (6, ["hub load"])]
+    assert waves(made) == [(0, ["hub load"]), (8, ["hub load"]), (8, ["hub load"])]
 
 
 def test_what_no_file_is_known_for_is_refused() -> None:

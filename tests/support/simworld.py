@@ -23,6 +23,7 @@ from ipsecfleet.plan.up import UpOptions
 from ipsecfleet.plan.view import View
 from ipsecfleet.run import changes
 from ipsecfleet.run.carrying import Run
+from ipsecfleet.run.fanout import Crew, Item, Result
 from ipsecfleet.run.probe import Prober
 from ipsecfleet.transport import FakeTransport, Outcome, Visit
 
@@ -64,6 +65,15 @@ class SimClock:
 
     def sleep(self, seconds: float) -> None:
         self._world.advance(self._world.now + max(0.0, seconds))
+
+    def attend(self, crew: Crew[Item, Result], seconds: float) -> tuple[Item, Result | Exception] | None:
+        """A visit takes no time but what it lets pass itself; time passes while there is none."""
+        while crew.busy:
+            done = crew.take()
+            if done is not None:
+                return done
+        self.sleep(seconds)
+        return None
 
 
 @dataclass

@@ -15,6 +15,7 @@ from ipsecfleet.errors import OperatorError
 if TYPE_CHECKING:
     from ipsecfleet.inventory import Selection
     from ipsecfleet.model.document import Document
+    from ipsecfleet.plan.stagger import Pace
     from ipsecfleet.run.carrying import Run
 
 runs_app = group("runs", "What was done before: list it, tell its story, finish it or take it back.")
@@ -22,6 +23,12 @@ app.add_typer(runs_app)
 
 PlanOut = Annotated[Path | None, typer.Option("--plan-out", metavar="FILE", help="Write the plan there; send nothing.")]
 Expect = Annotated[str | None, typer.Option("--expect", metavar="SHA256:...", help="Only if the plan has this digest.")]
+Spread = Annotated[
+    str | None, typer.Option("--spread", metavar="TIME", help="Stretch the schedule evenly over so long.")
+]
+AtOnce = Annotated[
+    int | None, typer.Option("--at-once", metavar="N", min=1, help="Negotiations in the whole fleet at one moment.")
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Its name, or the beginning of it.")]
 
 
@@ -76,6 +83,8 @@ def up(
         str | None, typer.Option("--wait", metavar="TIME", help="For the tunnel to be seen established (135s).")
     ] = None,
     let_out: Annotated[bool, typer.Option("--open", help="Where it stays down, drop its traffic no more.")] = False,
+    spread: Spread = None,
+    at_once: AtOnce = None,
     from_snapshot: FromSnapshot = None,
     plan_out: PlanOut = None,
     expect: Expect = None,
@@ -87,7 +96,7 @@ def up(
     selection = selecting.selection()
     if not (selection.names_tunnels or selection.names_gateways):
         raise OperatorError("up which tunnels?", kind="usage", obj="up", hint="name them by -t, -p, -g, -G or -A")
-    options = UpOptions(seconds(wait, 135.0, "--wait") or 0.0, let_out, session.forced)
+    options = UpOptions(seconds(wait, 135.0, "--wait") or 0.0, let_out, _pace(spread, at_once), session.forced)
     return changes.up(_planning(session, selection, from_snapshot, plan_out, expect), options)
 
 
@@ -141,6 +150,12 @@ def runs_abort(session: Session, run: RunName) -> "Document":
     kept, file = changes.find(session.archive, run)
     session.run_id = kept.run
     return changes.abort(session.run(), kept, file, session.archive.snapshot(kept.run))
+
+
+def _pace(spread: str | None, at_once: int | None) -> "Pace":
+    from ipsecfleet.plan.stagger import Pace
+
+    return Pace(seconds(spread, None, "--spread"), at_once)
 
 
 def _require_tunnels_and_gateways(selection: "Selection") -> None:

@@ -1,11 +1,14 @@
-"""A plan is data: waves of steps, each with what must hold before, what proves it after, and what undoes it.
+"""A plan is data: steps, each with what must hold before, what proves it after, and what undoes it.
 
-Within a wave the gateways work side by side, each doing all its steps in one visit; a wave begins when the one before
-has ended and its pause is over.
+First come waves: the gateways work side by side, each doing all its steps in one visit, and a wave begins when the one
+before has ended and its pause is over. Then negotiations, each for itself: it begins when its moment has come and both
+machines that compute for it have room, and ends when it is seen established.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import groupby
 
 from ipsecfleet.errors import RefusedError
 from ipsecfleet.model.condition import Condition
@@ -75,6 +78,29 @@ class Target:
     active: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Negotiation:
+    """Steps that make the daemons negotiate, all at one gateway in one visit, and the `targets` that show it established.
+
+    `machines` compute for it, ours or not. It begins `begin_s` after the last wave at the earliest, for the reason `why`;
+    `gap_s` passes before either machine begins another, and after `limit_s` neither waits for it any longer.
+    """
+
+    tunnel: str
+    steps: tuple[Step, ...]
+    targets: tuple[Target, ...]
+    machines: tuple[str, str]
+    begin_s: float = 0.0
+    gap_s: float = 0.0
+    limit_s: float = 40.0
+    why: str = ""
+
+    @property
+    def gateway(self) -> str:
+        """Where its steps are done."""
+        return self.steps[0].gateway
+
+
 Facts = tuple[str, ...] | None
 """Sorted words, or None where they could not be read."""
 
@@ -98,11 +124,14 @@ class Plan:
 
     `already` are tunnels with nothing left to do; `caveats` say what its proof will not cover; `settle_s` passes before
     the last look, which is repeated until `look_again_s` after the change (both in the gateway's seconds). `basis` is what
-    the plan rests on at each gateway that it changes. `otherwise` is done at last, for tunnels that were not proven.
+    the plan rests on at each gateway that it changes. No more than `at_once` negotiations run in the whole fleet, where
+    that is a limit. `finally_` is done at last for tunnels that were proven, `otherwise` for those that were not.
     """
 
     verb: str
     waves: tuple[Wave, ...] = ()
+    negotiations: tuple[Negotiation, ...] = ()
+    at_once: int | None = None
     targets: tuple[Target, ...] = ()
     already: tuple[str, ...] = ()
     refusals: tuple[RefusedError, ...] = ()
@@ -111,8 +140,29 @@ class Plan:
     settle_s: float = 0.0
     look_again_s: float = 0.0
     basis: tuple[Basis, ...] = ()
+    finally_: tuple[Step, ...] = ()
     otherwise: tuple[Step, ...] = ()
 
     @property
+    def stages(self) -> tuple[Wave, ...]:
+        """The waves, and as waves the negotiations that begin at the same moment."""
+        return (*self.waves, *_as_waves(self.negotiations))
+
+    @property
     def steps(self) -> tuple[Step, ...]:
-        return tuple(step for wave in self.waves for step in wave.steps)
+        """Every step that is done whatever is proven."""
+        return tuple(step for wave in self.stages for step in wave.steps)
+
+    @property
+    def last_steps(self) -> tuple[Step, ...]:
+        """Every step that depends on what is proven."""
+        return (*self.finally_, *self.otherwise)
+
+
+def _as_waves(negotiations: Iterable[Negotiation]) -> Iterable[Wave]:
+    passed = 0.0
+    ordered = sorted(negotiations, key=lambda n: n.begin_s)
+    for begin_s, same in groupby(ordered, key=lambda n: n.begin_s):
+        together = list(same)
+        yield Wave(tuple(s for n in together for s in n.steps), begin_s - passed, together[0].why)
+        passed = begin_s

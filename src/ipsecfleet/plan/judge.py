@@ -4,7 +4,7 @@ Pure: the engine looks, this judges, the engine acts or waits. Nothing is called
 show. Seconds are the gateway's.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
@@ -55,7 +55,7 @@ class Patience:
     `suspects` are the cookies of phase 1 negotiations that were under way at the first look: what began later was not
     begun for a tunnel that is held. `repeated` are the teardowns that were repeated already, and `doubted` the
     targets of which the look before was doubtful, both by gateway and tunnel. `before` has the SPIs that were live on
-    each gateway when the run began to change it.
+    each gateway when the run began to change it, `renewed` those of a target when its negotiation began.
     """
 
     elapsed_s: float
@@ -64,6 +64,7 @@ class Patience:
     repeated: tuple[tuple[str, str], ...] = ()
     doubted: frozenset[tuple[str, str]] = frozenset()
     before: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    renewed: Mapping[Target, frozenset[int]] = field(default_factory=dict)
 
     def suspects_of(self, exchanges: Iterable[Exchange]) -> list[Exchange]:
         """The negotiations of ours that may still bring a held tunnel up."""
@@ -71,14 +72,20 @@ class Patience:
         return [x for x in running if x.phase == 2 or self.suspects is None or x.icookie in self.suspects]
 
 
-def judge_down(plan: Plan, view: View, patience: Patience) -> tuple[Verdict, ...]:
-    """One verdict for each target of a `down`."""
-    return tuple(_down(plan, view, target, patience) for target in plan.targets)
+def judge(
+    plan: Plan, view: View, patience: Patience, targets: Sequence[Target] | None = None
+) -> tuple[Verdict, ...]:
+    """One verdict for each target of the plan, or for some of them; pending as long as something may still change."""
+    return tuple(_judge(plan, view, target, patience) for target in (plan.targets if targets is None else targets))
 
 
-def judge_up(plan: Plan, view: View, _patience: Patience) -> tuple[Verdict, ...]:
-    """One verdict for each target of an `up`; pending as long as something may still bring it up."""
-    return tuple(_up(view, target) for target in plan.targets)
+def _judge(plan: Plan, view: View, target: Target, patience: Patience) -> Verdict:
+    match plan.verb:
+        case "down":
+            return _down(plan, view, target, patience)
+        case "up":
+            return _up(view, target)
+    return _renewed(view, target, patience)
 
 
 def find_end(view: View, target: Target) -> End | None:
@@ -228,6 +235,16 @@ def _up(view: View, target: Target) -> Verdict:
     if mirror:
         return Verdict(target, Word.PENDING, mirror, "take it down, then bring it up")
     return Verdict(target, Word.PROVEN, " ".join(f"{p.spi_in or 0:#010x}" for p in sa.protocols))
+
+
+def _renewed(view: View, target: Target, patience: Patience) -> Verdict:
+    """Up, and by an SA that was not there before."""
+    verdict, end = _up(view, target), find_end(view, target)
+    before = patience.renewed.get(target, patience.before.get(target.gateway, frozenset()))
+    old = sorted(end.spis & before) if end is not None else []
+    if verdict.word is Word.FAILED or not old:
+        return verdict
+    return Verdict(target, Word.PENDING, f"the SA of before, SPI {old[0]:#010x}, is still live on {target.gateway}")
 
 
 def _unmirrored(view: View, target: Target, sa: Sa) -> str:

@@ -13,16 +13,20 @@ from itertools import chain
 from ipsecfleet.errors import RefusedError
 from ipsecfleet.model.condition import named
 from ipsecfleet.model.net import same_address
-from ipsecfleet.model.plan import Action, Plan, Step, Target, Wave
+from ipsecfleet.model.plan import Action, Negotiation, Plan, Step, Target, Wave
 from ipsecfleet.model.sa import Exchange
 from ipsecfleet.model.snapshot import Listing, Unknown
 from ipsecfleet.model.tunnel import End, State, Tunnel
 from ipsecfleet.plan import closing, files, refuse, steps
-from ipsecfleet.plan.schedule import Edge, Schedule, schedule
+from ipsecfleet.plan.schedule import Edge
+from ipsecfleet.plan.stagger import LEAST_S, Pace, Work, machines_of, stagger
 from ipsecfleet.plan.view import View, is_active
 
 REINIT_S = 6.0
 """The daemon rebuilds its lists 5 s after the last change; one more to be sure."""
+
+ATTEMPT_S = 40.0
+"""When the daemon has given an attempt up for certain: after 27 s, more where it is busy (groundtruth 1.4)."""
 
 LOCKOUT_S = 120.0
 """How long a finished phase 1 keeps its responder from answering a new one (Exchange-max-time)."""
@@ -37,6 +41,7 @@ class UpOptions:
 
     wait_s: float = 135.0
     let_out: bool = False
+    pace: Pace = Pace()
     forced: frozenset[str] = frozenset()
 
 
@@ -45,10 +50,10 @@ def plan_up(view: View, chosen: Sequence[Tunnel], options: UpOptions) -> Plan:
     work = [t for t in chosen if not is_up(t)]
     run = [e for t in work for e in t.ends]
     jobs = [_Bringup(view, t, ends, run, options.forced) for t in work for ends in _strands(t)]
-    beginning = [job for job in jobs if job.begin()]
-    slots = _slots(view, beginning)
-    waves = _waves(view, jobs, [[beginning[number] for number in slot] for slot in slots.slots])
-    relisting = {s.gateway for w in waves for s in w.steps if steps.relists(s)}
+    back = tuple(dict.fromkeys(s for job in jobs for s in job.back()))
+    after_s = REINIT_S if any(map(steps.relists, back)) else 0.0
+    negotiations, notes_of_slots = _negotiations(view, jobs, options.pace, after_s)
+    relisting = {s.gateway for s in (*back, *(s for n in negotiations for s in n.steps)) if steps.relists(s)}
     names = {g: frozenset(str(e.connection) for e in run if e.gateway == g) for g in sorted(relisting)}
     refusals = chain(
         chain.from_iterable(job.refusals() for job in jobs),
@@ -60,11 +65,13 @@ def plan_up(view: View, chosen: Sequence[Tunnel], options: UpOptions) -> Plan:
         chain.from_iterable(job.notes() for job in jobs),
         chain.from_iterable(refuse.reinit_notes(view, g, n) for g, n in names.items()),
         closing.notes(work, opened=options.let_out),
-        _longer(slots),
+        notes_of_slots,
     )
     return Plan(
         verb="up",
-        waves=waves,
+        waves=(Wave(back, why="back in place"),) if back else (),
+        negotiations=negotiations,
+        at_once=options.pace.at_once,
         targets=tuple(chain.from_iterable(job.targets() for job in jobs)),
         already=tuple(t.name for t in chosen if t not in work),
         refusals=refuse.without(refusals, options.forced),
@@ -135,10 +142,10 @@ class _Bringup:
         return (*listed, *self._connect(self.beginner))
 
     def machines(self) -> Edge:
-        """The two that compute keys for it: gateways, or a gateway and its peer's address."""
+        """The two that compute keys for it."""
         here = self.masters[0]
         there = [e.gateway for e in self.masters if e.gateway != here.gateway]
-        return here.gateway, (there[0] if there else here.peer or self.tunnel.name)
+        return (here.gateway, there[0]) if there else machines_of(self.tunnel, here)
 
     def _begins(self, end: End) -> bool:
         """Whether this end may begin: its list says so, or its file, or in no list it is the only end that could."""
@@ -237,36 +244,41 @@ def _left(exchange: Exchange) -> float:
     return LOCKOUT_S if exchange.ends_in_s is None else float(exchange.ends_in_s)
 
 
-def _waves(view: View, jobs: Sequence[_Bringup], batches: Sequence[Sequence[_Bringup]]) -> tuple[Wave, ...]:
-    """One wave that puts everything back, then the beginnings, no more at a time than a machine may bear."""
-    back = tuple(dict.fromkeys(s for job in jobs for s in job.back()))
-    waves = [Wave(back, why="back in place")] if back else []
-    pause, why = (REINIT_S, "the daemon's re-initialisation") if any(map(steps.relists, back)) else (0.0, "")
-    begun: set[Step] = set()
-    passed = 0.0
-    for batch in batches:
-        work = tuple(s for s in dict.fromkeys(s for job in batch for s in job.begin()) if s not in begun)
-        if not work:
-            continue
-        wait = max(job.wait_s() for job in batch) - passed
-        waves.append(Wave(work, max(pause, wait), "the peer's lock-out of 120 s" if wait > pause else why))
-        begun |= set(work)
-        passed += max(pause, wait)
-        pause, why = max(_gap_after(view, s) for s in work), "room between key computations"
-    return tuple(waves)
+def _negotiations(
+    view: View, jobs: Iterable[_Bringup], pace: Pace, after_s: float
+) -> tuple[tuple[Negotiation, ...], Iterable[str]]:
+    """The beginnings, `after_s` after all is back in place; what begins by the same steps is one."""
+    together: dict[tuple[Step, ...], list[_Bringup]] = {}
+    for job in jobs:
+        begin = job.begin()
+        if begin:
+            together.setdefault(begin, []).append(job)
+    works = [_work(view, same[0], begin, max(j.wait_s() for j in same), after_s) for begin, same in together.items()]
+    times = stagger(works, pace, view)
+    found = [
+        Negotiation(
+            tunnel=same[0].tunnel.name,
+            steps=begin,
+            targets=tuple(t for job in same for t in job.targets()),
+            machines=work.machines,
+            begin_s=after_s + begin_s,
+            gap_s=work.gap_s,
+            limit_s=ATTEMPT_S,
+            why=_why(work, begin_s, after_s),
+        )
+        for (begin, same), work, begin_s in zip(together.items(), works, times.begins_s, strict=True)
+    ]
+    return tuple(sorted(found, key=lambda n: n.begin_s)), times.notes
 
 
-def _gap_after(view: View, step: Step) -> float:
-    """Seconds before the next beginning; what a file brings begins at the re-initialisation, not at once."""
-    return max(view.gateway(step.gateway).min_gap, REINIT_S if step.action is Action.LOAD else 0.0)
+def _work(view: View, job: _Bringup, begin: Sequence[Step], wait_s: float, after_s: float) -> Work:
+    """What a file brings begins at the re-initialisation, not at once."""
+    loads = any(s.action is Action.LOAD for s in begin)
+    gap_s = max(g.min_gap for g in map(view.fleet.gateway, job.machines()) if g is not None)
+    return Work(job.tunnel.name, job.machines(), REINIT_S if loads else LEAST_S, gap_s, max(wait_s - after_s, 0.0))
 
 
-def _slots(view: View, jobs: Sequence[_Bringup]) -> Schedule:
-    """Which of the jobs begin at the same time; a peer that is not ours bears one at once."""
-    return schedule([job.machines() for job in jobs], lambda machine: view.gateway(machine).per_gateway_parallel)
-
-
-def _longer(slots: Schedule) -> Iterable[str]:
-    """Where tunnels in a ring need more slots than the busiest machine."""
-    if len(slots.slots) > slots.bound:
-        yield f"{len(slots.slots)} beginnings one after the other, where {slots.bound} are needed at least"
+def _why(work: Work, begin_s: float, after_s: float) -> str:
+    if work.wait_s and begin_s <= work.wait_s:
+        return "the peer's lock-out of 120 s"
+    return "the daemon's re-initialisation" if begin_s <= 0 < after_s else "room between key computations"

@@ -25,6 +25,7 @@ from ipsecfleet.render.paste import command, echo
 LIMIT = 15
 LONG = 4
 INDENT = "  "
+FINALLY = "where it is proven at last"
 OTHERWISE = "where it is not proven up at last"
 PARTICULAR = re.compile(r"\S*[\d.:/-]\S*")
 NO_FIFOS: Mapping[str, str] = MappingProxyType({})
@@ -57,9 +58,17 @@ def plan_text(plan: Plan, fifo_lines: FifoLines, width: int = 80) -> str:
 def dry_run_text(plan: Plan, fifo_lines: FifoLines, width: int = 80, fifos: Mapping[str, str] = NO_FIFOS) -> str:
     """The whole plan, and every exact line per gateway in the order of the run; `fifos` where one is elsewhere."""
     said = [*_head(plan, width), *_by_tunnel(plan), *_lines(_everything(plan, width))]
-    waves = (*plan.waves, *([Wave(plan.otherwise, why=OTHERWISE)] if plan.otherwise else []))
+    waves = (*plan.stages, *_last(plan))
     commands = [line for wave in waves for line in _commands(wave, fifo_lines, fifos)]
     return joined([*said, *([""] if commands else []), *commands])
+
+
+def _last(plan: Plan) -> Iterable[Wave]:
+    """What depends on what is proven, as waves."""
+    if plan.finally_:
+        yield Wave(plan.finally_, why=FINALLY)
+    if plan.otherwise:
+        yield Wave(plan.otherwise, why=OTHERWISE)
 
 
 def _head(plan: Plan, width: int) -> list[str]:
@@ -68,8 +77,8 @@ def _head(plan: Plan, width: int) -> list[str]:
     tunnels, gateways = _distinct(s.tunnel for s in plan.steps), _distinct(s.gateway for s in plan.steps)
     what = f" {tunnels[0]}" if len(tunnels) == 1 else f": {count(len(tunnels), 'tunnel')}"
     where = " and ".join(gateways) if len(gateways) < 3 else count(len(gateways), "gateway")
-    pause = sum(w.pause_s for w in plan.waves) + max(plan.settle_s, plan.look_again_s)
-    waves = f" in {len(plan.waves)} waves" if len(plan.waves) > 1 else ""
+    pause = sum(w.pause_s for w in plan.stages) + max(plan.settle_s, plan.look_again_s)
+    waves = f" in {len(plan.stages)} waves" if len(plan.stages) > 1 else ""
     waves += f", at least {exact(pause)}" if pause else ""
     return wrap(f"{visible(plan.verb)}{what} on {where}: {count(len(plan.steps), 'step')}{waves}", width, "", INDENT)
 
@@ -81,7 +90,7 @@ def _bodies(plan: Plan, fifo_lines: FifoLines) -> Iterable[list[str]]:
 
 
 def _exactly(plan: Plan, fifo_lines: FifoLines) -> list[str]:
-    return [*chain.from_iterable(_wave_exactly(plan, wave, fifo_lines) for wave in plan.waves)]
+    return [*chain.from_iterable(_wave_exactly(plan, wave, fifo_lines) for wave in plan.stages)]
 
 
 def _wave_exactly(plan: Plan, wave: Wave, fifo_lines: FifoLines) -> Iterable[str]:
@@ -95,7 +104,7 @@ def _wave_exactly(plan: Plan, wave: Wave, fifo_lines: FifoLines) -> Iterable[str
 
 def _by_tunnel(plan: Plan) -> list[str]:
     out: list[str] = []
-    for wave in plan.waves:
+    for wave in plan.stages:
         out += _wave_line(plan, wave)
         pairs: dict[tuple[str, str], list[Step]] = {}
         for step in wave.steps:
@@ -107,7 +116,7 @@ def _by_tunnel(plan: Plan) -> list[str]:
 
 
 def _wave_line(plan: Plan, wave: Wave) -> list[str]:
-    if len(plan.waves) == 1 or (not wave.pause_s and wave is plan.waves[0]):
+    if len(plan.stages) == 1 or (not wave.pause_s and wave == plan.stages[0]):
         return []
     why = f" ({visible(wave.why)})" if wave.why else ""
     return [f"{INDENT}then, after {exact(wave.pause_s)}{why}:" if wave.pause_s else f"{INDENT}then{why}:"]
@@ -211,8 +220,8 @@ def _left_out(said: Sequence[Said]) -> str:
 
 
 def _commands(wave: Wave, fifo_lines: FifoLines, fifos: Mapping[str, str]) -> Iterable[str]:
-    if wave.why == OTHERWISE:
-        yield f"# {OTHERWISE}"
+    if wave.why in {FINALLY, OTHERWISE}:
+        yield f"# {wave.why}"
     if wave.pause_s:
         yield f"# after {exact(wave.pause_s)}{f': {visible(wave.why)}' if wave.why else ''}"
     for gateway, steps in _by_gateway(wave.steps).items():

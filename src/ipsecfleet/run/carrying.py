@@ -16,9 +16,10 @@ from ipsecfleet.plan.order import Order
 from ipsecfleet.plan.planfile import PlanFile
 from ipsecfleet.run.acting import Locking
 from ipsecfleet.run.clock import Clock
-from ipsecfleet.run.engine import Engine, Outcome, Waiting, row_of
+from ipsecfleet.run.engine import Engine, Outcome, Waiting
 from ipsecfleet.run.event import Event, Kind, Listener, nobody
 from ipsecfleet.run.journal import Archive
+from ipsecfleet.run.ledger import row_of
 from ipsecfleet.run.probe import Prober
 from ipsecfleet.run.scope import Scope, gateway_rows, matches_nothing, troubles, unreachable_codes
 from ipsecfleet.run.stopping import Stop, stopped_by_signals
@@ -79,7 +80,7 @@ def carry_out(run: Run, job: Job) -> Document:
         return base
     if not job.plan.targets or run.dry_run or run.snapshot is not None:
         return base
-    if (job.plan.waves or job.plan.otherwise) and not run.ask(job.plan):
+    if (job.plan.steps or job.plan.last_steps) and not run.ask(job.plan):
         return _refused(
             base, RefusedError("declined at the prompt; nothing was sent", kind="declined", obj=job.command)
         )
@@ -149,7 +150,7 @@ def _before(run: Run, job: Job) -> tuple[Document, list[Exit]]:
         result="nothing" if idle else code.word,
         gateways=gateway_rows(job.scope),
         tunnels=job.scope.chosen,
-        steps=tuple(row_of(step, "planned") for step in (*job.plan.steps, *job.plan.otherwise)),
+        steps=tuple(row_of(step, "planned") for step in (*job.plan.steps, *job.plan.last_steps)),
         plan=job.plan,
         results=tuple(already),
         errors=(*([matches_nothing(run.selection)] if nothing else []), *troubles(job.scope)),

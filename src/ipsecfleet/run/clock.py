@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+from ipsecfleet.run.fanout import NOTICED_S, Crew, Item, Result
 from ipsecfleet.run.stopping import Stop
 
 
@@ -22,6 +23,9 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait for so many gateway seconds, or until the run is stopped."""
+
+    def attend(self, crew: Crew[Item, Result], seconds: float) -> tuple[Item, Result | Exception] | None:
+        """What a crew has done next, or None after so many gateway seconds."""
 
 
 class RealClock:
@@ -39,6 +43,15 @@ class RealClock:
 
     def sleep(self, seconds: float) -> None:
         self._stop.wait(max(0.0, seconds) / self._scale)
+
+    def attend(self, crew: Crew[Item, Result], seconds: float) -> tuple[Item, Result | Exception] | None:
+        until = time.monotonic() + max(0.0, seconds) / self._scale
+        stopped = self._stop.asked
+        while (left := until - time.monotonic()) > 0 and self._stop.asked == stopped:
+            done = crew.take(min(left, NOTICED_S))
+            if done is not None:
+                return done
+        return crew.take(0)
 
 
 def run_id(now: float, token: str) -> str:

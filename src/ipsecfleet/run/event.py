@@ -13,6 +13,7 @@ class Kind(StrEnum):
     STEP = "step"
     PAUSE = "pause"
     WAITING = "waiting"
+    NEGOTIATED = "negotiated"
     STOPPED = "stopped"
     LOOKED = "looked"
     VERDICT = "verdict"

@@ -8,8 +8,7 @@ interpreter's own check and a wait of the C library is noticed only when that wa
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 NOTICED_S = 0.2
 """How late a signal is noticed at most."""
@@ -18,48 +17,66 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+class Crew(Generic[Item, Result]):
+    """Threads that do `work` on items in the order in which they are given, at most `limit` at once."""
+
+    def __init__(self, work: Callable[[Item], Result], *, limit: int) -> None:
+        self._work = work
+        self._limit = max(limit, 1)
+        self._threads = 0
+        self._todo: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[Item, Result | BaseException]] = queue.SimpleQueue()
+        self.busy = 0
+        """How many items were given and not handed back."""
+
+    def __enter__(self) -> "Crew[Item, Result]":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for _ in range(self._threads):
+            self._todo.put(None)
+
+    def give(self, item: Item) -> None:
+        """Have it done as soon as there is a hand."""
+        self.busy += 1
+        self._todo.put(item)
+        if self._threads < min(self._limit, self.busy):
+            self._threads += 1
+            threading.Thread(target=self._serve, daemon=True).start()
+
+    def take(self, seconds: float = NOTICED_S) -> tuple[Item, Result | Exception] | None:
+        """An item that is done, with its result or its error, or None after so many seconds of our own.
+
+        What ends a process is raised here.
+        """
+        try:
+            item, result = self._done.get(timeout=seconds) if seconds > 0 else self._done.get_nowait()
+        except queue.Empty:
+            return None
+        self.busy -= 1
+        if isinstance(result, BaseException) and not isinstance(result, Exception):
+            raise result
+        return item, result
+
+    def _serve(self) -> None:
+        while (item := self._todo.get()) is not None:
+            try:
+                self._done.put((item, self._work(item)))
+            except Exception as error:  # noqa: BLE001  # handed to whoever reads the results
+                self._done.put((item, error))
+            except BaseException as error:  # noqa: BLE001  # the same, and nothing more is done
+                self._done.put((item, error))
+                return
+
+
 def fan_out(
     items: Iterable[Item], work: Callable[[Item], Result], *, limit: int
 ) -> Iterator[tuple[Item, Result | Exception]]:
-    """Do `work` on every item, at most `limit` at once; yields each item with its result or its error.
-
-    What ends a process is raised here, where the results are read.
-    """
-    todo: queue.SimpleQueue[Item] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[Item, Result | BaseException]] = queue.SimpleQueue()
-    count = 0
-    for item in items:
-        todo.put(item)
-        count += 1
-    for _ in range(min(max(limit, 1), count)):
-        threading.Thread(target=_worker, args=(todo, done, work), daemon=True).start()
-    for _ in range(count):
-        item, result = _next(done)
-        if isinstance(result, BaseException) and not isinstance(result, Exception):
-            raise result
-        yield item, result
-
-
-def _next(done: "queue.SimpleQueue[tuple[Item, Result | BaseException]]") -> tuple[Item, Result | BaseException]:
-    while True:
-        with suppress(queue.Empty):
-            return done.get(timeout=NOTICED_S)
-
-
-def _worker(
-    todo: "queue.SimpleQueue[Item]",
-    done: "queue.SimpleQueue[tuple[Item, Result | BaseException]]",
-    work: Callable[[Item], Result],
-) -> None:
-    while True:
-        try:
-            item = todo.get_nowait()
-        except queue.Empty:
-            return
-        try:
-            done.put((item, work(item)))
-        except Exception as error:  # noqa: BLE001  # handed to whoever reads the results
-            done.put((item, error))
-        except BaseException as error:  # noqa: BLE001  # the same, and nothing more is done
-            done.put((item, error))
-            return
+    """Do `work` on every item, at most `limit` at once; yields each item with its result or its error."""
+    with Crew(work, limit=limit) as crew:
+        for item in items:
+            crew.give(item)
+        while crew.busy:
+            done = crew.take()
+            if done is not None:
+                yield done
