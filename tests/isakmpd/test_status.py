@@ -159,10 +159,13 @@ def test_sections_are_found_in_any_case_and_listed_as_they_are_spelled() -> None
     assert sections.tags("none") == {}
 
 
-def test_a_value_or_section_that_was_cut_is_left_out() -> None:
+def test_a_value_that_was_cut_is_known_to_be_there_and_a_section_is_not() -> None:
     long = "x" * 300
     text = f"[a]\nAddress=\t{long}"[: 4 + 199] + f"\n[{long}"[:200] + "\nAddress=\tsomebody-elses\nAddress=\tagain\n"
-    assert parse(text.encode()).sections.tags("a") == {}
+    sections = parse(text.encode()).sections
+    assert sections.tags("a") == {"Address": ""}
+    assert sections.get("a", "Address") is None
+    assert set(sections.names()) == {"a"}
     assert parse(b"Address=\twithout-a-section\n").sections.tags("") == {}
 
 

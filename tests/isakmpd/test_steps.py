@@ -57,7 +57,7 @@ def test_files_are_ipsecctls() -> None:
     assert command_of(step(Action.MAIN, phase1=P)) is None
     quick = step(Action.QUICK, connection=N)
     made = batches([quick, unload, quick, quick, load])
-    assert [type(b.verb) for b in made] == [Write, Unload, Write, Load]
+    assert [type(b.verbs[0]) for b in made] == [Write, Unload, Write, Load]
     assert [len(b.steps) for b in made] == [1, 1, 2, 1]
 
 
@@ -65,7 +65,7 @@ def test_flows_are_ipsecctls_too() -> None:
     deny, let_out = (step(a, selectors=nets(N)) for a in (Action.DENY, Action.OPEN))
     line = "echo flow esp from 172.16.1.0/24 to 192.168.1.0/24 type deny | ipsecctl"
     assert (command_of(deny), command_of(let_out)) == (f"{line} -f -", f"{line} -d -f -")
-    assert [b.verb for b in batches([deny, let_out])] == [Deny(nets(N)), Open(nets(N))]
+    assert [b.verbs for b in batches([deny, let_out])] == [(Deny(nets(N)),), (Open(nets(N)),)]
     assert lines_of(deny) == lines_of(let_out) == ()
 
 
@@ -86,9 +86,10 @@ def test_a_write_takes_512_bytes_at_most_and_keeps_the_lines_of_a_step_together(
     made = batches(steps)
     assert [s for b in made for s in b.steps] == steps
     for batch in made:
-        assert isinstance(batch.verb, Write)
-        assert fifo.size(batch.verb.commands) <= 512
-        assert batch.verb.commands == tuple(line for s in batch.steps for line in lines_of(s))
+        (write,) = batch.verbs
+        assert isinstance(write, Write)
+        assert fifo.size(write.commands) <= 512
+        assert write.commands == tuple(line for s in batch.steps for line in lines_of(s))
 
 
 @given(st.lists(STEPS, max_size=30))

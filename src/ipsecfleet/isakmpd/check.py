@@ -90,9 +90,15 @@ def _carp(gateway: Gateway, seen: GatewaySnapshot) -> Iterable[Finding]:
 
 
 def _aliases(seen: GatewaySnapshot) -> Iterable[Finding]:
+    """What an interrupted rekey left."""
     sas = () if isinstance(seen.sas, Unknown) else seen.sas
-    for name in sorted({sa.name for sa in sas if sa.live and sa.name is not None and names.is_alias(sa.name)}):
-        yield _finding(seen.gateway, "warning", "alias", f"{name} is live: left by an interrupted rekey")
+    live = {sa.name for sa in sas if sa.live and sa.name is not None and names.is_alias(sa.name)}
+    known = {a.name: a for a in (() if isinstance(seen.aliases, Unknown) else seen.aliases)}
+    for name in sorted(live | known.keys()):
+        of = f" of {known[name].connection}" if name in known and known[name].connection else ""
+        how = "live" if name in live else "kept up" if known[name].kept_up else "in the daemon's configuration"
+        hint = "ipsecfleet rekey --clean, once nothing lives by it"
+        yield _finding(seen.gateway, "warning", "alias", f"{name}{of} is {how}: left by an interrupted rekey", hint)
 
 
 def _conf(gateway: Gateway, answer: Answer, conf_files: Sequence[str]) -> Iterable[Finding]:

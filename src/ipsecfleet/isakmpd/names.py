@@ -15,6 +15,7 @@ that one left behind is recognised.
 """
 
 import re
+from collections.abc import Iterable
 from hashlib import sha256
 
 from ipsecfleet.model.net import Selector, Selectors, parse_network
@@ -75,6 +76,16 @@ def alias_of(connection: str) -> str:
 def is_alias(name: str) -> bool:
     """Whether the name is one of our aliases."""
     return _alias.fullmatch(name) is not None
+
+
+def group_of(connection: str, sections: Iterable[str]) -> str | None:
+    """The group of a connection's key computation as ipsec.conf(5) writes it, from the names of the daemon's sections.
+
+    Its transform is `phase2-transform-NAME-AES256-SHA-MODP_1536-TUNNEL`; of several the first counts.
+    """
+    head = f"phase2-transform-{connection}-".lower()
+    words = (s.lower().removeprefix(head).split("-") for s in sections if s.lower().startswith(head))
+    return next((w[-2].replace("_", "") for w in words if len(w) > 1), None)
 
 
 def _side_text(address: str, proto: int, port: int) -> str:

@@ -9,12 +9,13 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ipsecfleet.isakmpd import host, kernel, names, report, status
+from ipsecfleet.isakmpd.fifo import CLONED_TAGS
 from ipsecfleet.isakmpd.host import HostFacts
 from ipsecfleet.isakmpd.status import Sections, Status
 from ipsecfleet.isakmpd.visit import Answer
 from ipsecfleet.model.net import Selector, Selectors, parse_network, same_address
 from ipsecfleet.model.sa import Exchange, Flow, KeptUp, KernelSa, Sa
-from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Listing, SshPair, Unknown
+from ipsecfleet.model.snapshot import Alias, Connection, GatewaySnapshot, Listing, SshPair, Unknown
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ def snapshot_of(gateway: str, answer: Answer) -> GatewaySnapshot:
     sas = _part(answer, "report", _report)
     state = _part(answer, "exchanges", status.parse)
     sections = state.sections if isinstance(state, Status) else Sections()
+    connections = _connections(answer, sas, state)
     known = facts if isinstance(facts, HostFacts) else HostFacts()
     return GatewaySnapshot(
         gateway=gateway,
@@ -64,13 +66,14 @@ def snapshot_of(gateway: str, answer: Answer) -> GatewaySnapshot:
         carp=_part(answer, "carp", host.parse_carp),
         ssh=_ssh(answer.handshake),
         sas=sas,
-        connections=_connections(answer, sas, state),
+        connections=connections,
         flows=_part(answer, "flows", _flows),
         kernel=_part(answer, "sad", _kernel),
         exchanges=_exchanges(state.exchanges, sas) if isinstance(state, Status) else state,
         held_peers=_held_peers(answer, sections),
         peer_names=sections.tags("Phase 1") if isinstance(state, Status) else state,
         conf={path: _conf(body) for path, body in answer.conf.items()},
+        aliases=_aliases(state, connections) if isinstance(state, Status) else state,
     )
 
 
@@ -156,7 +159,25 @@ def _connection(name: str, listing: Listing, state: Status | None, kept: KeptUp 
         selectors=_selectors(name, state.sections),
         missing=tuple(_missing(name, phase1, state.sections)),
         kept_up=kept,
+        tags=_tags(name, state.sections),
+        group=names.group_of(name, state.sections.names()),
     )
+
+
+def _tags(name: str, sections: Sections) -> tuple[tuple[str, str], ...]:
+    """What a second connection like this one would need, in the order in which it is told to the daemon."""
+    values = {tag.lower(): value for tag, value in sections.tags(name).items()}
+    return tuple((tag, values[tag.lower()]) for tag in CLONED_TAGS if tag.lower() in values)
+
+
+def _aliases(state: Status, connections: tuple[Connection, ...] | Unknown) -> tuple[Alias, ...]:
+    """Every alias of ours that the daemon has in its configuration, or keeps up."""
+    known = () if isinstance(connections, Unknown) else connections
+    owners = {names.alias_of(c.name): c.name for c in known}
+    kept = {k.name for k in state.kept_up}
+    configured = set(state.sections.names())
+    found = sorted(n for n in kept | configured if names.is_alias(n))
+    return tuple(Alias(n, owners.get(n), n in configured, n in kept) for n in found)
 
 
 def _missing(name: str, phase1: str | None, sections: Sections) -> Iterable[str]:

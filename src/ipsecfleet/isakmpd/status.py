@@ -15,8 +15,8 @@ The file itself ends with the whole configuration, keys included. So whatever is
 and never kept, not even as unparsed, and of the configuration only the tags below are taken, also if a file comes
 here unfiltered, with the stamp `142606.181696 Report> ` before each line.
 
-The daemon cuts every line after 199 bytes. A value that may have been cut is left out (`C get` has it whole). An
-exchange whose line was cut before its role and step counts as ours and unfinished, so that it is waited for. A policy
+The daemon cuts every line after 199 bytes. A value that may have been cut is known to be there and no more (`C get` has
+it whole). An exchange whose line was cut before its role and step counts as ours and unfinished, so that it is waited for. A policy
 can point to memory that was freed and be any bytes.
 
 Main mode takes six messages, quick mode three, and `step` counts them: an exchange that has counted all of its
@@ -66,12 +66,16 @@ class Sections:
     _values: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
     def get(self, section: str, tag: str) -> str | None:
-        """The value of one tag."""
-        return self._values.get(section.lower(), {}).get(tag.lower(), ("", None))[1]
+        """The value of one tag, if it is whole."""
+        return self._values.get(section.lower(), {}).get(tag.lower(), ("", None))[1] or None
 
     def tags(self, section: str) -> Mapping[str, str]:
-        """All tags of one section as they are spelled, with their values."""
+        """All tags of one section as they are spelled, with their values; one that was cut is empty."""
         return dict(self._values.get(section.lower(), {}).values())
+
+    def names(self) -> Iterable[str]:
+        """Every section that there is, in lower case."""
+        return self._values.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,8 @@ def _sections(written: Iterable[str]) -> Sections:
     for line in written:
         if line.startswith("["):
             section = line[1:-1].lower() if line.endswith("]") else ""
+            if section:
+                values.setdefault(section, {})
         elif section and (pair := _pair(line, section)):
             values.setdefault(section, {}).setdefault(pair[0].lower(), pair)
     return Sections(values)
@@ -163,4 +169,4 @@ def _pair(line: str, section: str) -> tuple[str, str] | None:
     """A tag and its value, if it is one of those we take, and whole."""
     tag, mark, value = line.partition("=\t")
     taken = tag.lower() in _TAGS or (section in _OPEN_SECTIONS and tag.lower() != _KEY)
-    return (tag, value) if mark and taken and len(octets(line)) < _CUT else None
+    return (tag, value if len(octets(line)) < _CUT else "") if mark and taken else None

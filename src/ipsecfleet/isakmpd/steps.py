@@ -18,10 +18,10 @@ HELD_LIST = {Listing.ACTIVE: "Held-Connections", Listing.PASSIVE: "Held-Passive-
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Steps that reach the gateway by one verb: one write of at most 512 bytes, or one ipsecctl."""
+    """Steps that reach the gateway together: by writes of at most 512 bytes, one if that will do, or by one ipsecctl."""
 
     steps: tuple[Step, ...]
-    verb: Verb
+    verbs: tuple[Verb, ...]
 
 
 def batches(steps: Sequence[Step]) -> tuple[Batch, ...]:
@@ -30,16 +30,22 @@ def batches(steps: Sequence[Step]) -> tuple[Batch, ...]:
     for step in steps:
         lines = lines_of(step)
         last = done[-1] if done else None
-        if (
-            last is not None
-            and isinstance(last.verb, Write)
-            and lines
-            and _fit(together := (*last.verb.commands, *lines))
-        ):
-            done[-1] = Batch((*last.steps, step), Write(together))
+        written = last.verbs[0].commands if last is not None and isinstance(last.verbs[0], Write) else ()
+        if last is not None and written and len(last.verbs) == 1 and lines and _fit((*written, *lines)):
+            done[-1] = Batch((*last.steps, step), (Write((*written, *lines)),))
         else:
-            done.append(Batch((step,), Write(lines) if lines else _ipsecctl(step)))
+            done.append(Batch((step,), _writes(lines) if lines else (_ipsecctl(step),)))
     return tuple(done)
+
+
+def _writes(lines: Sequence[str]) -> tuple[Verb, ...]:
+    """As many lines in each write as fit; only those of a clone may need several (recipes.md 4)."""
+    writes: list[tuple[str, ...]] = [()]
+    for line in lines:
+        if writes[-1] and not _fit((*writes[-1], line)):
+            writes.append(())
+        writes[-1] += (line,)
+    return tuple(map(Write, writes))
 
 
 def _fit(lines: Sequence[str]) -> bool:
@@ -82,5 +88,11 @@ def lines_of(step: Step) -> tuple[str, ...]:
             return (fifo.main(phase1),)
         case Action.CONNECT:
             return (fifo.connect(name),)
+        case Action.CLONE:
+            return tuple(fifo.clone_tag(str(step.alias), tag, value) for tag, value in step.tags)
+        case Action.OVERLAP:
+            return (fifo.list_add("Phase 2", DAEMON_LIST[Listing.ACTIVE], name), fifo.connect(str(step.alias)))
+        case Action.UNCLONE:
+            return (fifo.remove_clone(str(step.alias)),)
         case Action.LOAD | Action.UNLOAD | Action.DENY | Action.OPEN:
             return ()

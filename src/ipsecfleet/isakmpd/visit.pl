@@ -603,8 +603,8 @@ sub allowed ($in) {
             ($section) = $line =~ /^\[([ -\\^-~]+)\]\z/;
             push @kept, $line if defined $section;
         }
-        elsif (defined $section && length $line < $LINE_CUT) {
-            push @kept, config_line($line, $section);
+        elsif (defined $section) {
+            push @kept, length $line < $LINE_CUT ? config_line($line, $section) : cut_line($line);
         }
     }
     return join '', map { "$_\n" } @kept;
@@ -626,6 +626,9 @@ sub exchange_line ($head, $rest) {
     my ($tail)   = $rest =~ /.*( policy(?: (?:initiator|responder|phase|doi|exchange|step|\d{1,9})\b)*)/s;
     return join '', $head, ' ', $policy // '?', $tail // '';
 }
+
+# Of a value that was cut off, that there is one.
+sub cut_line ($line) { return $line =~ /^((?:$BUILT)=\t)/i }
 
 sub config_line ($line, $section) {
     my $tags = qr{$BUILT|Address|Local-address|Connections|Passive-Connections|ID-type|Network|Netmask|Protocol|Port}i;

@@ -142,7 +142,69 @@ class Denied:
         return None if types.keys() == {"in", "out"} else f"there is no deny flow from {where}"
 
 
-OneOf = Gone | CookiesGone | Listed | SoleHolder | Role | Buildable | PeerKnown | Denied
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """The connection's section has these tags, and no other that a second one like it would need."""
+
+    connection: str
+    tags: tuple[tuple[str, str], ...]
+
+    def unmet(self, seen: GatewaySnapshot, _before: GatewaySnapshot) -> str | None:
+        if isinstance(seen.connections, Unknown):
+            return f"the connections of {seen.gateway} could not be read: {seen.connections.why}"
+        found = next((c for c in seen.connections if c.name == self.connection), None)
+        if found is None or found.tags is None:
+            return f"{seen.gateway} did not say what {self.connection} is built from"
+        return None if found.tags == self.tags else f"{self.connection} on {seen.gateway} is configured otherwise now"
+
+
+@dataclass(frozen=True, slots=True)
+class AliasIdle:
+    """Nothing lives by this alias, and the daemon does not keep it up."""
+
+    alias: str
+
+    def unmet(self, seen: GatewaySnapshot, _before: GatewaySnapshot) -> str | None:
+        for part in (seen.sas, seen.aliases):
+            if isinstance(part, Unknown):
+                return f"what lives on {seen.gateway} could not be read: {part.why}"
+        if live_spis(seen, self.alias):
+            return f"{self.alias} is live on {seen.gateway}"
+        kept = not isinstance(seen.aliases, Unknown) and any(a.name == self.alias and a.kept_up for a in seen.aliases)
+        return f"{self.alias} is still kept up on {seen.gateway}" if kept else None
+
+
+@dataclass(frozen=True, slots=True)
+class AliasGone:
+    """The daemon has no section of this alias."""
+
+    alias: str
+
+    def unmet(self, seen: GatewaySnapshot, _before: GatewaySnapshot) -> str | None:
+        if isinstance(seen.aliases, Unknown):
+            return f"the configuration of {seen.gateway} could not be read: {seen.aliases.why}"
+        left = any(a.name == self.alias and a.configured for a in seen.aliases)
+        return f"{self.alias} is still configured on {seen.gateway}" if left else None
+
+
+@dataclass(frozen=True, slots=True)
+class Phase1Older:
+    """No phase 1 of this name that we began is younger than `seconds`: its responder would ignore a new one."""
+
+    phase1: str
+    seconds: float
+
+    def unmet(self, seen: GatewaySnapshot, _before: GatewaySnapshot) -> str | None:
+        if isinstance(seen.sas, Unknown):
+            return f"the SAs of {seen.gateway} could not be read: {seen.sas.why}"
+        young = [sa for sa in seen.sas if sa.name == self.phase1 and sa.begun_by_us and (sa.age_s or 0) <= self.seconds]
+        return f"phase 1 {self.phase1} on {seen.gateway} is too young: its peer would not answer" if young else None
+
+
+OneOf = (
+    Gone | CookiesGone | Listed | SoleHolder | Role | Buildable | PeerKnown | Denied
+    | Tagged | AliasIdle | AliasGone | Phase1Older
+)  # fmt: skip
 """Every condition that there is, for what reads them from a file."""
 
 

@@ -29,6 +29,9 @@ class Action(StrEnum):
     UNLOAD = "unload"
     DENY = "deny"
     OPEN = "open"
+    CLONE = "clone"
+    OVERLAP = "overlap"
+    UNCLONE = "unclone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Step:
     peer: str | None = None
     file: str | None = None
     selectors: Selectors | None = None
+    alias: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

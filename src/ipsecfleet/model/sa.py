@@ -79,6 +79,16 @@ class Sa:
         return bool(self.flags & 0x2)
 
     @property
+    def age_s(self) -> int | None:
+        """How long ago it was negotiated, in seconds; None where its lifetime is not told."""
+        return None if self.lifetime_s is None or self.hard_s is None else self.lifetime_s - self.hard_s
+
+    @property
+    def begun_by_us(self) -> bool:
+        """Whether this is a phase 1 that stands, and this gateway began it."""
+        return self.phase == 1 and self.ready and not self.replaced and self.role is Role.INITIATOR
+
+    @property
     def live(self) -> bool:
         """Named, ready and not replaced: what carries traffic and what `t` reaches."""
         return self.name is not None and self.ready and not self.replaced

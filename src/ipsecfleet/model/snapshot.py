@@ -42,6 +42,8 @@ class Connection:
 
     `name` is spelled as in the list it stands in (or as its SA spells it). `peer`, `phase1` and `selectors` are None
     where nothing told them. `missing` names what the daemon would lack to build it (None when that was not read).
+    `tags` are those of its section from which a second one like it could be built, a value that was cut being empty;
+    `group` is the group of its key computation, such as `modp3072`, None where that is not known.
     """
 
     name: str
@@ -51,6 +53,18 @@ class Connection:
     selectors: Selectors | None = None
     missing: tuple[str, ...] | None = None
     kept_up: KeptUp | None = None
+    tags: tuple[tuple[str, str], ...] | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A second connection that ipsecfleet made for a rekey, and the `connection` it was made for, where that is known."""
+
+    name: str
+    connection: str | None
+    configured: bool
+    kept_up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +99,7 @@ class GatewaySnapshot:
     held_peers: Mapping[str, str | None] = field(default_factory=dict)
     peer_names: Mapping[str, str] | Unknown = Unknown("not read")
     conf: Mapping[str, tuple[tuple[str, str], ...] | Unknown] = field(default_factory=dict)
+    aliases: tuple[Alias, ...] | Unknown = Unknown("not read")
     unparsed: tuple[str, ...] = ()
 
     @property

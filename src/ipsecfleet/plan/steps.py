@@ -2,7 +2,20 @@
 
 from collections.abc import Iterable, Sequence
 
-from ipsecfleet.model.condition import Buildable, Condition, CookiesGone, Denied, Gone, Listed, PeerKnown, SoleHolder
+from ipsecfleet.isakmpd.names import alias_of
+from ipsecfleet.model.condition import (
+    AliasGone,
+    AliasIdle,
+    Buildable,
+    Condition,
+    CookiesGone,
+    Denied,
+    Gone,
+    Listed,
+    PeerKnown,
+    SoleHolder,
+    Tagged,
+)
 from ipsecfleet.model.net import Selectors
 from ipsecfleet.model.plan import Action, Step, Undo
 from ipsecfleet.model.snapshot import Listing
@@ -140,6 +153,48 @@ def unload(tunnel: str, gateway: str, path: str, ends: Sequence[End], needs: Nee
     unlisted = tuple(Listed(str(e.connection), Listing.NONE) for e in ends if not e.listing.held)
     undo = Undo(Action.LOAD, "the same file, loaded again")
     return Step(gateway, tunnel, Action.UNLOAD, needs=needs, proof=(*gone, *unlisted), undo=undo, file=path)
+
+
+def overlap(tunnel: str, end: End, tags: tuple[tuple[str, str], ...], needs: Needs) -> tuple[Step, Step]:
+    """A second SA under an alias beside the first, and at the re-initialisation a third under the connection's own name."""
+    name = str(end.connection)
+    alias = alias_of(name)
+    clone = Step(
+        gateway=end.gateway,
+        tunnel=tunnel,
+        action=Action.CLONE,
+        needs=(Tagged(name, tags), Buildable(name), Listed(name, Listing.ACTIVE)),
+        proof=(),
+        undo=Undo(Action.UNCLONE, "the alias removed"),
+        connection=name,
+        alias=alias,
+        tags=tags,
+    )
+    begin = Step(
+        gateway=end.gateway,
+        tunnel=tunnel,
+        action=Action.OVERLAP,
+        needs=needs,
+        proof=(),
+        undo=Undo(None, "keys that are new stay"),
+        connection=name,
+        peer=end.peer,
+        alias=alias,
+    )
+    return clone, begin
+
+
+def unclone(tunnel: str, gateway: str, alias: str) -> Step:
+    """The section of an alias by which nothing lives goes."""
+    return Step(
+        gateway=gateway,
+        tunnel=tunnel,
+        action=Action.UNCLONE,
+        needs=(AliasIdle(alias),),
+        proof=(AliasGone(alias),),
+        undo=Undo(None, "made anew by the next rekey"),
+        alias=alias,
+    )
 
 
 def deny(tunnel: str, gateway: str, selectors: Selectors) -> Step:

@@ -75,7 +75,7 @@ class Actor:
             raise
         self._touched.add(gateway.name)
         self.tell(Event(Kind.SENDING, ", ".join(map(told, steps)), gateway.name))
-        answer = self.prober.visit(gateway, (*(b.verb for b in batches(steps)), *STARE, Unlock()))
+        answer = self.prober.visit(gateway, (*(v for b in batches(steps) for v in b.verbs), *STARE, Unlock()))
         return Acted(before, answer, snapshot_of(gateway.name, answer))
 
     def _locked(self, gateway: Gateway) -> GatewaySnapshot:
@@ -106,7 +106,7 @@ class Actor:
 def told(step: Step) -> str:
     """A step in few words."""
     matched = f"{step.selectors.local} to {step.selectors.remote}" if step.selectors is not None else None
-    return f"{step.action.value} {step.connection or step.phase1 or step.peer or step.file or matched}"
+    return f"{step.action.value} {step.connection or step.phase1 or step.peer or step.file or step.alias or matched}"
 
 
 def _holder(section: Section) -> str:

@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
 
 from ipsecfleet.errors import BugError, GatewayError, IpsecfleetError, RefusedError
 from ipsecfleet.isakmpd.snapshot import ADVICE, AGAIN
@@ -70,10 +69,12 @@ class Ledger:
 
     def settle(self, steps: Sequence[Step], done: Acted) -> None:
         """What became of a gateway's steps."""
-        sections = [s for s in done.answer.sections if s.name in CHANGES]
-        for batch, section in zip_longest(batches(steps), sections):
-            if section is None or section.status != "ok":
-                self._not_taken(batch.steps, section)
+        sections = (s for s in done.answer.sections if s.name in CHANGES)
+        for batch in batches(steps):
+            came = [next(sections, None) for _ in batch.verbs]
+            bad = [s for s in came if s is None or s.status != "ok"]
+            if bad:
+                self._not_taken(batch.steps, bad[0])
                 continue
             for step in batch.steps:
                 state, proof, at = _proof(step, done.after, done.before)
