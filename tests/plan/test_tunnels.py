@@ -90,7 +90,7 @@ def test_a_carp_backup_does_not_count() -> None:
 
 def test_a_backup_that_lacks_the_connection_does_not_count_either() -> None:
     sim = carp()
-    sim.restart("fra2")
+    sim.restart_daemon("fra2")
     tunnel = sim.tunnel_now("customer-1")
     assert (tunnel.state, tunnel.ends[1].state, tunnel.ends[1].connection) == ("up", "backup", None)
 
@@ -99,7 +99,7 @@ def test_a_daemon_that_knows_nothing_of_a_tunnel() -> None:
     sim = customers(1)
     sim.fifo("hub", f"t quick {N1}")
     sim.settle(1)
-    sim.restart("hub")
+    sim.restart_daemon("hub")
     end = sim.end("customer-1", "hub")
     assert (end.connection, end.state, end.note) == (None, "down", "the daemon knows no such connection")
 
@@ -113,7 +113,7 @@ def test_a_daemon_that_knows_nothing_of_a_tunnel() -> None:
 )
 def test_a_kernel_that_carries_what_its_daemon_has_forgotten_is_stale(gone: str, note: str) -> None:
     sim = customers(1)
-    sim.restart("hub")
+    sim.restart_daemon("hub")
     assert sim.state("customer-1") == "stale"
     tunnel = seen_with(sim, hub={gone: ()})
     assert (tunnel.state, tunnel.note) == ("stale", note)

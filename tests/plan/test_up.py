@@ -191,8 +191,8 @@ def test_waits_of_several_tunnels_are_not_added_up() -> None:
 
 def test_after_a_restart_the_files_are_loaded_passive_ends_first() -> None:
     sim = pair()
-    sim.restart("hub")
-    sim.restart("branch")
+    sim.restart_daemon("hub")
+    sim.restart_daemon("branch")
     made = dry(sim, "oslo")
     assert waves(made) == [(0, ["branch load"]), (6, ["hub load"])]
     assert [s.file for s in made.steps] == ["/etc/IPsec/oslo.conf"] * 2
@@ -201,7 +201,7 @@ def test_after_a_restart_the_files_are_loaded_passive_ends_first() -> None:
 def test_what_files_bring_begins_one_after_the_other() -> None:
     sim = customers(3, min_gap=2.0)
     sim.settle(130)
-    sim.restart("hub")
+    sim.restart_daemon("hub")
     made = dry(sim, "customer-1", "customer-2", "customer-3")
     assert waves(made) == [(0, ["hub load"]), (8, ["hub load"]), (8, ["hub load"])]
 
@@ -230,7 +230,7 @@ def test_what_no_file_is_known_for_is_refused() -> None:
 )
 def test_a_file_that_is_not_this_tunnels_is_refused(text: str | None, why: str) -> None:
     sim = customers(1)
-    sim.restart("hub")
+    sim.restart_daemon("hub")
     path = "/etc/IPsec/customer-1.conf"
     sim.files["hub"] = {path: text} if text is not None else {}
     (refusal,) = dry(sim, "customer-1").refusals
@@ -274,8 +274,8 @@ def test_carp_members_get_their_lists_back_and_the_master_begins() -> None:
 def test_a_carp_members_file_is_loaded_on_every_member() -> None:
     sim = carp()
     sim.settle(130)
-    sim.restart("fra1")
-    sim.restart("fra2")
+    sim.restart_daemon("fra1")
+    sim.restart_daemon("fra2")
     assert waves(dry(sim, "customer-1")) == [(0, ["fra2 load"]), (6, ["fra1 load"])]
 
 

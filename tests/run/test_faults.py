@@ -48,7 +48,7 @@ def finished(sim: SimFleet, verb: str, home: Path) -> Document:
     archive = Archive(home)
     if not archive.runs():
         return start(sim, verb, home)
-    return changes.resume(sim.run(NONE, archive=archive), *changes.find(archive, RUN))
+    return changes.resume(sim.run(NONE, archive=archive), *changes.find(archive, RUN), archive.snapshot(RUN))
 
 
 def whole(verb: str, home: Path, make: Callable[[], SimFleet] = pair) -> tuple[int, object]:
@@ -109,7 +109,7 @@ def test_the_line_is_cut_at_every_visit(verb: str, cut: str, tmp_path: Path, tal
 
 
 def restart(sim: SimFleet) -> None:
-    sim.restart("hub")
+    sim.restart_daemon("hub")
     sim.load_all("hub")
 
 

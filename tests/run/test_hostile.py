@@ -160,9 +160,9 @@ def played(verb: str, sim: SimFleet, answers: Answers) -> Document:
     run = Run(sim.fleet, every, prober(answers), SimClock(sim.world), run_id="sim", ask=lambda _plan: True)
     match verb:
         case "down":
-            return changes.down(run, DownOptions())
+            return changes.change(run, DownOptions())
         case "up":
-            return changes.up(run, UpOptions(wait_s=20.0))
+            return changes.change(run, UpOptions(wait_s=20.0))
         case "lines":
             return reading.lines(look, frozenset())
         case "check":

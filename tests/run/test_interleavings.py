@@ -113,7 +113,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(gateway=st.sampled_from(GATEWAYS))
     def a_daemon_is_started_again(self, gateway: str) -> None:
-        self.sim.restart(gateway)
+        self.sim.restart_daemon(gateway)
         self.sim.load_all(gateway)
 
     @rule(gateway=st.sampled_from(GATEWAYS))

@@ -82,7 +82,7 @@ def test_a_daemon_that_does_not_run_is_no_success() -> None:
 def test_what_only_the_kernel_still_carries_is_not_down_already() -> None:
     """The daemon was killed and started: it knows nothing of the tunnel, and traffic still flows."""
     sim = customers(1)
-    sim.restart("hub")
+    sim.restart_daemon("hub")
     document = sim.down(tunnels=["customer-1"])
     assert (document.exit_code, document.result) == (Exit.FAILED, "unproven")
     assert document.results[0].text == (
@@ -221,7 +221,7 @@ def test_up_after_daemons_were_restarted(restarted: list[str]) -> None:
     sim = pair()
     sim.settle(200)
     for gateway in restarted:
-        sim.restart(gateway)
+        sim.restart_daemon(gateway)
     sim.settle(3)
     assert sim.state("oslo") == ("stale" if len(restarted) == 2 else "black-hole")
     document = sim.up(up_s=200.0, tunnels=["oslo"])
@@ -232,7 +232,7 @@ def test_up_after_daemons_were_restarted(restarted: list[str]) -> None:
 def test_up_is_not_said_where_the_end_that_begins_has_an_sa_that_the_other_has_lost() -> None:
     """`c` does nothing on a live SA; only a restart of the tunnel helps."""
     sim = pair()
-    sim.restart("branch")
+    sim.restart_daemon("branch")
     document = sim.up(up_s=20.0, tunnels=["oslo"])
     assert (document.exit_code, document.result) == (Exit.FAILED, "unproven")
     assert document.results[0].text == ("oslo: branch does not have the same SA yet; take it down, then bring it up")
@@ -251,7 +251,7 @@ def test_up_after_remove_at_both_ends() -> None:
 def test_a_reboots_worth_of_tunnels_comes_up_one_after_the_other() -> None:
     sim = customers(4, min_gap=6.0)
     sim.settle(200)
-    sim.restart("hub")
+    sim.restart_daemon("hub")
     began: list[float] = []
     sim.world.on_event(
         lambda e: (

@@ -55,7 +55,8 @@ def start(sim: SimFleet, verb: str, home: Path, **more: object) -> Document:
 
 def resume(sim: SimFleet, home: Path, **more: object) -> Document:
     archive = Archive(home)
-    return changes.resume(sim.run(NONE, archive=archive, **more), *changes.find(archive, "2026"))
+    kept, file = changes.find(archive, "2026")
+    return changes.resume(sim.run(NONE, archive=archive, **more), kept, file, archive.snapshot(kept.run))
 
 
 def killed(sim: SimFleet, verb: str, home: Path, at: int) -> None:

@@ -19,6 +19,8 @@ from ipsecfleet.model.document import Document
 from ipsecfleet.model.fleet import Carp, Fleet, Gateway, Limit, Limits, TunnelEnd, TunnelSpec
 from ipsecfleet.model.tunnel import End, Tunnel
 from ipsecfleet.plan.down import DownOptions
+from ipsecfleet.plan.rekey import RekeyOptions
+from ipsecfleet.plan.restart import RestartOptions
 from ipsecfleet.plan.up import UpOptions
 from ipsecfleet.plan.view import View
 from ipsecfleet.run import changes
@@ -102,6 +104,10 @@ class SimFleet:
     sent: dict[str, list[str]] = field(default_factory=dict)
     run_locks: dict[str, RunLock] = field(default_factory=dict)
     lock: RLock = field(default_factory=RLock)
+    events: list[dict[str, object]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.world.on_event(self.events.append)
 
     def gateway(self, name: str, *addresses: str, **more: object) -> Daemon:
         """A machine of ours."""
@@ -132,7 +138,7 @@ class SimFleet:
         files[path] = files.get(path, "") + text
         self.ipsecctl(machine, "-f", path)
 
-    def restart(self, name: str) -> None:
+    def restart_daemon(self, name: str) -> None:
         """The daemon is killed and started: kernel and peers know nothing of it, and its configuration is gone."""
         self.daemon(name).kill()
         self.daemon(name).start()
@@ -188,7 +194,7 @@ class SimFleet:
     def down(
         self, *, options: DownOptions | None = None, run: dict[str, object] | None = None, **words: object
     ) -> Document:
-        return changes.down(self.run(Selection.of(**words), **(run or {})), options or DownOptions())
+        return changes.change(self.run(Selection.of(**words), **(run or {})), options or DownOptions())
 
     def up(
         self,
@@ -199,7 +205,17 @@ class SimFleet:
         **words: object,
     ) -> Document:
         asked = replace(options or UpOptions(), wait_s=up_s)
-        return changes.up(self.run(Selection.of(**words), **(run or {})), asked)
+        return changes.change(self.run(Selection.of(**words), **(run or {})), asked)
+
+    def restart(
+        self, *, options: RestartOptions | None = None, run: dict[str, object] | None = None, **words: object
+    ) -> Document:
+        return changes.change(self.run(Selection.of(**words), **(run or {})), options or RestartOptions())
+
+    def rekey(
+        self, *, options: RekeyOptions | None = None, run: dict[str, object] | None = None, **words: object
+    ) -> Document:
+        return changes.change(self.run(Selection.of(**words), **(run or {})), options or RekeyOptions())
 
     def view(self) -> View:
         return View.of(self.fleet, self.prober().look(self.gateways))

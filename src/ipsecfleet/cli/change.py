@@ -15,6 +15,7 @@ from ipsecfleet.errors import OperatorError
 if TYPE_CHECKING:
     from ipsecfleet.inventory import Selection
     from ipsecfleet.model.document import Document
+    from ipsecfleet.plan.restart import RestartOptions
     from ipsecfleet.plan.stagger import Pace
     from ipsecfleet.run.carrying import Run
 
@@ -23,6 +24,9 @@ app.add_typer(runs_app)
 
 PlanOut = Annotated[Path | None, typer.Option("--plan-out", metavar="FILE", help="Write the plan there; send nothing.")]
 Expect = Annotated[str | None, typer.Option("--expect", metavar="SHA256:...", help="Only if the plan has this digest.")]
+Wait = Annotated[
+    str | None, typer.Option("--wait", metavar="TIME", help="For tunnels to be seen established (135s; rekey 60s).")
+]
 Spread = Annotated[
     str | None, typer.Option("--spread", metavar="TIME", help="Stretch the schedule evenly over so long.")
 ]
@@ -72,16 +76,14 @@ def down(
         fail_closed=fail_closed,
         forced=session.forced,
     )
-    return changes.down(_planning(session, selection, from_snapshot, plan_out, expect), options)
+    return changes.change(_planning(session, selection, from_snapshot, plan_out, expect), options)
 
 
 @verb(app, "up", selects=True)
 def up(
     session: Session,
     selecting: Selecting,
-    wait: Annotated[
-        str | None, typer.Option("--wait", metavar="TIME", help="For the tunnel to be seen established (135s).")
-    ] = None,
+    wait: Wait = None,
     let_out: Annotated[bool, typer.Option("--open", help="Where it stays down, drop its traffic no more.")] = False,
     spread: Spread = None,
     at_once: AtOnce = None,
@@ -94,10 +96,64 @@ def up(
     from ipsecfleet.run import changes
 
     selection = selecting.selection()
-    if not (selection.names_tunnels or selection.names_gateways):
-        raise OperatorError("up which tunnels?", kind="usage", obj="up", hint="name them by -t, -p, -g, -G or -A")
+    _require_tunnels(selection, "up")
     options = UpOptions(seconds(wait, 135.0, "--wait") or 0.0, let_out, _pace(spread, at_once), session.forced)
-    return changes.up(_planning(session, selection, from_snapshot, plan_out, expect), options)
+    return changes.change(_planning(session, selection, from_snapshot, plan_out, expect), options)
+
+
+@verb(app, "restart", selects=True)
+def restart(
+    session: Session,
+    selecting: Selecting,
+    phase: Annotated[
+        str, typer.Option("--phase", metavar="PHASE", help="quick, or both: phase 1 is negotiated anew too.")
+    ] = "quick",
+    wait: Wait = None,
+    spread: Spread = None,
+    at_once: AtOnce = None,
+    from_snapshot: FromSnapshot = None,
+    plan_out: PlanOut = None,
+    expect: Expect = None,
+) -> "Document":
+    """Tear tunnels down and bring them up by one write each, staggered, and prove that the keys are new."""
+    from ipsecfleet.run import changes
+
+    if phase not in {"quick", "both"}:
+        raise OperatorError(f"--phase {phase!r} is none of quick, both", kind="usage", obj="--phase")
+    selection = selecting.selection()
+    _require_tunnels(selection, "restart")
+    options = _restarting(session, wait, _pace(spread, at_once), both=phase == "both")
+    return changes.change(_planning(session, selection, from_snapshot, plan_out, expect), options)
+
+
+@verb(app, "rekey", selects=True)
+def rekey(
+    session: Session,
+    selecting: Selecting,
+    method: Annotated[
+        str, typer.Option("--method", metavar="METHOD", help="overlap: the flows are never missing; or restart.")
+    ] = "overlap",
+    clean: Annotated[bool, typer.Option("--clean", help="Only remove aliases that interrupted rekeys left.")] = False,
+    wait: Wait = None,
+    spread: Spread = None,
+    at_once: AtOnce = None,
+    from_snapshot: FromSnapshot = None,
+    plan_out: PlanOut = None,
+    expect: Expect = None,
+) -> "Document":
+    """Give tunnels new keys while their flows stay, staggered, and prove it."""
+    from ipsecfleet.plan.rekey import RekeyOptions
+    from ipsecfleet.run import changes
+
+    if method not in {"overlap", "restart"}:
+        raise OperatorError(f"--method {method!r} is none of overlap, restart", kind="usage", obj="--method")
+    selection = selecting.selection()
+    _require_tunnels(selection, "rekey")
+    pace, run = _pace(spread, at_once), _planning(session, selection, from_snapshot, plan_out, expect)
+    if method == "restart" and not clean:
+        return changes.change(run, _restarting(session, wait, pace, both=False))
+    waited = seconds(wait, 60.0, "--wait") or 0.0
+    return changes.change(run, RekeyOptions(clean, waited, pace, session.forced))
 
 
 @verb(app, "apply")
@@ -138,7 +194,7 @@ def runs_resume(session: Session, run: RunName) -> "Document":
     session.require_consent()
     kept, file = changes.find(session.archive, run)
     session.run_id = kept.run
-    return changes.resume(session.run(), kept, file)
+    return changes.resume(session.run(), kept, file, session.archive.snapshot(kept.run))
 
 
 @verb(runs_app, "abort")
@@ -150,6 +206,18 @@ def runs_abort(session: Session, run: RunName) -> "Document":
     kept, file = changes.find(session.archive, run)
     session.run_id = kept.run
     return changes.abort(session.run(), kept, file, session.archive.snapshot(kept.run))
+
+
+def _require_tunnels(selection: "Selection", verb: str) -> None:
+    if not (selection.names_tunnels or selection.names_gateways):
+        hint = "name them by -t, -p, -g, -G or -A"
+        raise OperatorError(f"{verb} which tunnels?", kind="usage", obj=verb, hint=hint)
+
+
+def _restarting(session: Session, wait: str | None, pace: "Pace", *, both: bool) -> "RestartOptions":
+    from ipsecfleet.plan.restart import RestartOptions
+
+    return RestartOptions(both, seconds(wait, 135.0, "--wait") or 0.0, pace, session.forced)
 
 
 def _pace(spread: str | None, at_once: int | None) -> "Pace":

@@ -110,6 +110,11 @@ def clone_tag(alias: str, tag: str, value: str) -> str:
     return _line(f"C set [{alias}]:{tag}={value} force")
 
 
+def cloneable(value: str) -> bool:
+    """Whether the value of a tag can be told to the daemon: one word of at most 200 bytes, whole."""
+    return re.fullmatch(_NAME, value) is not None
+
+
 def remove_clone(alias: str) -> str:
     """Remove the section of an alias."""
     return _line(f"C rms [{alias}]")

@@ -88,11 +88,17 @@ def lines_of(step: Step) -> tuple[str, ...]:
             return (fifo.main(phase1),)
         case Action.CONNECT:
             return (fifo.connect(name),)
-        case Action.CLONE:
-            return tuple(fifo.clone_tag(str(step.alias), tag, value) for tag, value in step.tags)
-        case Action.OVERLAP:
-            return (fifo.list_add("Phase 2", DAEMON_LIST[Listing.ACTIVE], name), fifo.connect(str(step.alias)))
-        case Action.UNCLONE:
-            return (fifo.remove_clone(str(step.alias)),)
+        case Action.CLONE | Action.OVERLAP | Action.UNCLONE:
+            return _alias_lines(step, str(step.alias))
         case Action.LOAD | Action.UNLOAD | Action.DENY | Action.OPEN:
             return ()
+
+
+def _alias_lines(step: Step, alias: str) -> tuple[str, ...]:
+    """The lines of a rekey by overlap (recipes.md 4). The second line of an overlap must not go without the first."""
+    if step.action is Action.CLONE:
+        return tuple(fifo.clone_tag(alias, tag, value) for tag, value in step.tags)
+    if step.action is Action.OVERLAP:
+        arming = fifo.list_add("Phase 2", DAEMON_LIST[Listing.ACTIVE], str(step.connection))
+        return (arming, fifo.connect(alias))
+    return (fifo.remove_clone(alias),)

@@ -88,7 +88,8 @@ class Negotiation:
     """Steps that make the daemons negotiate, all at one gateway in one visit, and the `targets` that show it established.
 
     `machines` compute for it, ours or not. It begins `begin_s` after the last wave at the earliest, for the reason `why`;
-    `gap_s` passes before either machine begins another, and after `limit_s` neither waits for it any longer.
+    it lasts `least_s` if it is seen sooner, `gap_s` passes before either machine begins another, and after `limit_s`
+    neither waits for it any longer. It is not begun unless the negotiation of the tunnel `after` was established.
     """
 
     tunnel: str
@@ -97,7 +98,9 @@ class Negotiation:
     machines: tuple[str, str]
     begin_s: float = 0.0
     gap_s: float = 0.0
+    least_s: float = 0.0
     limit_s: float = 40.0
+    after: str | None = None
     why: str = ""
 
     @property

@@ -192,11 +192,6 @@ class _Job:
         address, name = next((a, n) for a, n in names if same_address(a, end.peer))
         return steps.peer_off(tunnel.name, end.gateway, address, name)
 
-    def _peers_under(self, end: End, name: str) -> tuple[str, ...]:
-        """The peers of this end's own live SAs of that name, if they are several."""
-        peers = sorted({str(sa.dst) for sa in end.live if sa.name == name})
-        return tuple(f"an SA with {peer}" for peer in peers) if len(peers) > 1 else ()
-
     def may_return_disguised(self) -> bool:
         return self.options.strength is not Strength.ONCE and any(self._disguises(e) for _, e in self.pairs)
 
@@ -221,7 +216,7 @@ class _Job:
 
     def refusals(self, touched: frozenset[str]) -> Iterable[RefusedError]:
         yield from refuse.other_end(self.view, self.chosen)
-        yield from self._shared_names()
+        yield from self.neighbours.sharing_a_name(self.pairs)
         yield from refuse.carp_backup(self.view, self.chosen)
         closed = self.options.fail_closed
         yield from refuse.own_session(self.view, self.chosen, self.view.snapshot.gateways, denied=closed)
@@ -233,14 +228,6 @@ class _Job:
                 yield from refuse.wakes_others(self.view, gateway, self._names_on(gateway))
         if self.options.strength is Strength.REMOVE:
             yield from self._unremovable()
-
-    def _shared_names(self) -> Iterable[RefusedError]:
-        for tunnel, end in self.pairs:
-            for name in dict.fromkeys(sa.name for sa in end.live if sa.name is not None):
-                holders = (*self.neighbours.bearing(end, name), *self._peers_under(end, name))
-                if holders:
-                    text = f"{tunnel.name}: {name} on {end.gateway} is also the name of {', '.join(holders)}"
-                    yield refuse.refusal("shared-name", tunnel.name, text, "hold all tunnels of that peer")
 
     def _unremovable(self) -> Iterable[RefusedError]:
         for tunnel, end in self.pairs:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
 
+from ipsecfleet.isakmpd.names import is_alias
 from ipsecfleet.model.condition import Condition, Gone, Role, SoleHolder
 from ipsecfleet.model.net import same_address
 from ipsecfleet.model.plan import Action, Plan, Step, Target, Undo
@@ -72,9 +73,7 @@ class Patience:
         return [x for x in running if x.phase == 2 or self.suspects is None or x.icookie in self.suspects]
 
 
-def judge(
-    plan: Plan, view: View, patience: Patience, targets: Sequence[Target] | None = None
-) -> tuple[Verdict, ...]:
+def judge(plan: Plan, view: View, patience: Patience, targets: Sequence[Target] | None = None) -> tuple[Verdict, ...]:
     """One verdict for each target of the plan, or for some of them; pending as long as something may still change."""
     return tuple(_judge(plan, view, target, patience) for target in (plan.targets if targets is None else targets))
 
@@ -240,6 +239,8 @@ def _up(view: View, target: Target) -> Verdict:
 def _renewed(view: View, target: Target, patience: Patience) -> Verdict:
     """Up, and by an SA that was not there before."""
     verdict, end = _up(view, target), find_end(view, target)
+    if end is not None and any(is_alias(str(sa.name)) for sa in end.live):
+        return Verdict(target, Word.PENDING, f"{target.gateway} has it under an alias, and renews it within 6 s")
     before = patience.renewed.get(target, patience.before.get(target.gateway, frozenset()))
     old = sorted(end.spis & before) if end is not None else []
     if verdict.word is Word.FAILED or not old:

@@ -6,9 +6,11 @@ what is done to one may be done to another.
 
 from collections.abc import Container, Iterable
 
+from ipsecfleet.errors import RefusedError
 from ipsecfleet.model.net import Selectors, same_address
 from ipsecfleet.model.sa import Sa
 from ipsecfleet.model.tunnel import End, Tunnel
+from ipsecfleet.plan import refuse
 from ipsecfleet.plan.steps import HELD_FORM
 from ipsecfleet.plan.view import View
 
@@ -36,6 +38,15 @@ class Neighbours:
         holders = ((t, e) for t, e in there if any((sa.name or "").lower() == name.lower() for sa in e.live))
         return tuple(f"{t.name} with {e.peer}" for t, e in holders)
 
+    def sharing_a_name(self, pairs: Iterable[tuple[Tunnel, End]]) -> Iterable[RefusedError]:
+        """Refusals of tunnels whose live SAs bear a name that is also somebody else's: `t quick` would reach both."""
+        for tunnel, end in pairs:
+            for name in dict.fromkeys(sa.name for sa in end.live if sa.name is not None):
+                holders = (*self.bearing(end, name), *_peers_under(end, name))
+                if holders:
+                    text = f"{tunnel.name}: {name} on {end.gateway} is also the name of {', '.join(holders)}"
+                    yield refuse.refusal("shared-name", tunnel.name, text, "hold all tunnels of that peer")
+
     def behind_the_network_of(self, end: End) -> tuple[str, ...]:
         """Listed connections with the same local network, under whose names a peer of this end could come back."""
         if end.selectors is None:
@@ -53,6 +64,12 @@ def strangers_under_phase1(view: View, end: End, name: str) -> tuple[Sa, ...]:
     """Phase 1 SAs of that name with another peer than this end's: `t main` would reach them too."""
     sas = (sa for sa in view.sas(end.gateway) if sa.phase == 1 and sa.ready and not sa.replaced)
     return tuple(sa for sa in sas if sa.name == name and not same_address(sa.dst, end.peer))
+
+
+def _peers_under(end: End, name: str) -> tuple[str, ...]:
+    """The peers of this end's own live SAs of that name, if they are several."""
+    peers = sorted({str(sa.dst) for sa in end.live if sa.name == name})
+    return tuple(f"an SA with {peer}" for peer in peers) if len(peers) > 1 else ()
 
 
 def _identity(end: End) -> tuple[object, ...]:

@@ -12,10 +12,14 @@ from ipsecfleet.model.plan import Plan, Target
 from ipsecfleet.model.tunnel import End, State, Tunnel
 from ipsecfleet.plan.basis import rested
 from ipsecfleet.plan.down import DownOptions, plan_down
+from ipsecfleet.plan.rekey import RekeyOptions, plan_rekey
+from ipsecfleet.plan.renewal import Spis
+from ipsecfleet.plan.restart import RestartOptions, plan_restart
 from ipsecfleet.plan.up import UpOptions, plan_up
 from ipsecfleet.plan.view import View
 
-Options = DownOptions | UpOptions
+Options = DownOptions | UpOptions | RestartOptions | RekeyOptions
+VERBS = {DownOptions: "down", UpOptions: "up", RestartOptions: "restart", RekeyOptions: "rekey"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +31,29 @@ class Order:
 
     @property
     def verb(self) -> str:
-        return "down" if isinstance(self.options, DownOptions) else "up"
+        return VERBS[type(self.options)]
 
 
-def plan_for(order: Order, view: View, chosen: Sequence[Tunnel]) -> Plan:
-    """The plan that carries the order out for these tunnels, with what it rests on."""
+def plan_for(order: Order, view: View, chosen: Sequence[Tunnel], before: Spis | None = None) -> Plan:
+    """The plan that carries the order out for these tunnels, with what it rests on.
+
+    Of an order that was begun, `before` are the SPIs of its beginning: what has others is renewed already.
+    """
     readable = [t for t in chosen if any(e.state is not State.UNKNOWN for e in t.ends)]
-    options = order.options
-    plan = plan_down(view, readable, options) if isinstance(options, DownOptions) else plan_up(view, readable, options)
-    return plan if "stale-plan" in options.forced else rested(plan, view)
+    plan = _plan(order.options, view, readable, before)
+    return plan if "stale-plan" in order.options.forced else rested(plan, view)
+
+
+def _plan(options: Options, view: View, chosen: Sequence[Tunnel], before: Spis | None) -> Plan:
+    match options:
+        case DownOptions():
+            return plan_down(view, chosen, options)
+        case UpOptions():
+            return plan_up(view, chosen, options)
+        case RestartOptions():
+            return plan_restart(view, chosen, options, before)
+        case RekeyOptions():
+            return plan_rekey(view, chosen, options, before)
 
 
 def chosen_again(view: View, targets: Iterable[Target]) -> tuple[Tunnel, ...]:

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ipsecfleet.errors import OperatorError
-from ipsecfleet.model.tunnel import End, Tunnel
+from ipsecfleet.model.plan import Negotiation, Step, Target
+from ipsecfleet.model.tunnel import End, State, Tunnel
+from ipsecfleet.plan import costs
 from ipsecfleet.plan.schedule import Edge, schedule
 from ipsecfleet.plan.view import View
 
@@ -22,6 +24,11 @@ KEEP_CLEAR_S = 3.0
 
 LEAST_S = 1.0
 """What a negotiation takes at least, for the schedule: a few round trips and a look."""
+
+ATTEMPT_S = 40.0
+"""When the daemon has given an attempt up for certain: after 27 s, more where it is busy (groundtruth 1.4)."""
+
+ROOM = "room between key computations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +40,25 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """One negotiation: the two machines that compute for it, how long it lasts, the gap after, and what it waits for."""
+class Job:
+    """A negotiation without its moment: it takes about `lasts_s`, and waits `wait_s` for the reason `why`."""
 
     tunnel: str
+    steps: tuple[Step, ...]
+    targets: tuple[Target, ...]
     machines: Edge
     lasts_s: float = LEAST_S
+    least_s: float = 0.0
     gap_s: float = 0.0
     wait_s: float = 0.0
+    limit_s: float = ATTEMPT_S
+    after: str | None = None
+    why: str = ROOM
 
 
 @dataclass(frozen=True, slots=True)
 class Stagger:
-    """The moment at which each work begins, in their order; `slots` are used where `bound` are needed at least."""
+    """The moment at which each job begins, in their order; `slots` are used where `bound` are needed at least."""
 
     begins_s: tuple[float, ...]
     slots: int
@@ -67,23 +80,61 @@ class Natural:
     in_s: float
 
 
-def stagger(works: Sequence[Work], pace: Pace, view: View) -> Stagger:
-    """A moment for every work. Pure and deterministic; OperatorError where `spread_s` is too short."""
+def stagger(jobs: Sequence[Job], pace: Pace, view: View) -> Stagger:
+    """A moment for every job. Pure and deterministic; OperatorError where `spread_s` is too short."""
     table = _Table(lambda m: view.gateway(m).per_gateway_parallel, pace.at_once, tuple(naturals(view)))
-    ready = [i for i, work in enumerate(works) if not work.wait_s]
-    waiting = [i for i, work in enumerate(works) if work.wait_s]
-    begins, slots, bound, base = [0.0] * len(works), 0, 0, 0.0
-    for group in (ready, sorted(waiting, key=lambda i: works[i].wait_s)):
-        made = schedule([works[i].machines for i in group], table.capacity, pace.at_once)
-        in_slots = [[group[number] for number in slot] for slot in made.slots]
-        lengths = [max(works[i].lasts_s + works[i].gap_s for i in slot) for slot in in_slots]
-        stretch = _stretch(pace.spread_s, sum(lengths), works, in_slots)
-        for slot, length in zip(in_slots, lengths, strict=True):
-            for i in slot:
-                begins[i] = table.place(works[i], max(base, works[i].wait_s))
-            base += length * stretch
-        slots, bound = slots + len(made.slots), bound + made.bound
-    return Stagger(tuple(begins), slots, bound)
+    ready = [i for i, job in enumerate(jobs) if not job.wait_s]
+    waiting = [i for i, job in enumerate(jobs) if job.wait_s]
+    slots: list[list[int]] = []
+    bound = 0
+    for group in (ready, sorted(waiting, key=lambda i: jobs[i].wait_s)):
+        made = schedule([jobs[i].machines for i in group], table.capacity, pace.at_once)
+        slots += [[group[number] for number in slot] for slot in made.slots]
+        bound += made.bound
+    lengths = [max(jobs[i].lasts_s + jobs[i].gap_s for i in slot) for slot in slots]
+    stretch = _stretch(pace.spread_s, sum(lengths), jobs, slots)
+    begins, base = [0.0] * len(jobs), 0.0
+    for slot, length in zip(slots, lengths, strict=True):
+        for i in slot:
+            begins[i] = table.place(jobs[i], max(base, jobs[i].wait_s))
+        base += length * stretch
+    return Stagger(tuple(begins), len(slots), bound)
+
+
+def negotiations(
+    jobs: Sequence[Job], pace: Pace, view: View, after_s: float = 0.0, why: str = ROOM
+) -> tuple[tuple[Negotiation, ...], Stagger]:
+    """The jobs with their moments, in that order; none begins before `after_s`, for the reason `why`."""
+    times = stagger(jobs, pace, view)
+    found = [
+        Negotiation(
+            tunnel=job.tunnel,
+            steps=job.steps,
+            targets=job.targets,
+            machines=job.machines,
+            begin_s=after_s + begin_s,
+            gap_s=job.gap_s,
+            least_s=job.least_s,
+            limit_s=job.limit_s,
+            after=job.after,
+            why=why if begin_s == 0 else job.why if begin_s == job.wait_s else ROOM,
+        )
+        for job, begin_s in zip(jobs, times.begins_s, strict=True)
+    ]
+    return tuple(sorted(found, key=lambda n: n.begin_s)), times
+
+
+def gap_s(view: View, machines: Edge) -> float:
+    """The longest gap that a machine of ours asks for."""
+    return max((g.min_gap for g in map(view.fleet.gateway, machines) if g is not None), default=0.0)
+
+
+def lasts_s(view: View, end: End) -> float:
+    """About how long a negotiation of this end's connection takes."""
+    seen = view.seen(end.gateway)
+    connections = seen.connections if seen is not None and isinstance(seen.connections, tuple) else ()
+    group = next((c.group for c in connections if c.name == end.connection), None)
+    return max(LEAST_S, costs.lasts_s(group))
 
 
 def naturals(view: View) -> Iterable[Natural]:
@@ -98,15 +149,15 @@ def machines_of(tunnel: Tunnel, end: End) -> Edge:
     """The two that compute for an end's negotiations: its gateway, and the other end's, or the peer's address."""
     mirror = end.selectors.mirrored() if end.selectors is not None else None
     others = [e for e in tunnel.ends if e.gateway != end.gateway and e.peer is not None]
-    there = [e.gateway for e in others if e.selectors == mirror and e.state.value != "backup"]
+    there = [e.gateway for e in others if e.selectors == mirror and e.state is not State.BACKUP]
     return end.gateway, (there[0] if there else end.peer or tunnel.name)
 
 
-def _stretch(spread_s: float | None, least_s: float, works: Sequence[Work], slots: Sequence[Sequence[int]]) -> float:
+def _stretch(spread_s: float | None, least_s: float, jobs: Sequence[Job], slots: Sequence[Sequence[int]]) -> float:
     """By how much the slots are longer than they must be."""
     if spread_s is None or not slots:
         return 1.0
-    last = max(works[i].gap_s for i in slots[-1])
+    last = max(jobs[i].gap_s for i in slots[-1])
     if spread_s < least_s - last:
         text = f"--spread {spread_s:.0f}s is too short: {len(slots)} slots take {least_s - last:.0f} s at least"
         raise OperatorError(text, kind="spread", obj="--spread", hint="give it more time, or fewer tunnels")
@@ -133,23 +184,23 @@ class _Table:
                 due.setdefault(machine, []).append(natural)
         self._due = {machine: sorted(found, key=lambda n: n.in_s) for machine, found in due.items()}
 
-    def place(self, work: Work, earliest: float) -> float:
+    def place(self, job: Job, earliest: float) -> float:
         """The first moment at which both machines, and the fleet, have room and nothing else to compute."""
-        lanes = [self._lanes.setdefault(m, [0.0] * self.capacity(m)) for m in work.machines]
+        lanes = [self._lanes.setdefault(m, [0.0] * self.capacity(m)) for m in job.machines]
         lanes += [self._fleet] if self.at_once else []
         begin = max(earliest, *(min(lane) for lane in lanes))
-        begin = self._clear(work, begin)
-        for lane, gap_s in zip(lanes, (work.gap_s, work.gap_s, 0.0), strict=False):
+        begin = self._clear(job, begin)
+        for lane, gap_s in zip(lanes, (job.gap_s, job.gap_s, 0.0), strict=False):
             lane.remove(min(lane))
-            lane.append(begin + work.lasts_s + gap_s)
-        self._placed[work.tunnel] = begin
+            lane.append(begin + job.lasts_s + gap_s)
+        self._placed[job.tunnel] = begin
         return begin
 
-    def _clear(self, work: Work, begin: float) -> float:
+    def _clear(self, job: Job, begin: float) -> float:
         """Moved past every natural rekey of its machines that comes while it would last."""
-        due = sorted((n for m in work.machines for n in self._due.get(m, ())), key=lambda n: n.in_s)
+        due = sorted((n for m in job.machines for n in self._due.get(m, ())), key=lambda n: n.in_s)
         for natural in due:
-            gone = natural.tunnel == work.tunnel or self._placed.get(natural.tunnel, natural.in_s) < natural.in_s
-            if not gone and begin - KEEP_CLEAR_S < natural.in_s < begin + work.lasts_s + KEEP_CLEAR_S:
+            gone = natural.tunnel == job.tunnel or self._placed.get(natural.tunnel, natural.in_s) < natural.in_s
+            if not gone and begin - KEEP_CLEAR_S < natural.in_s < begin + job.lasts_s + KEEP_CLEAR_S:
                 begin = natural.in_s + KEEP_CLEAR_S
         return begin

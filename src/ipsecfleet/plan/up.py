@@ -7,26 +7,25 @@ else we wait for it.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 from ipsecfleet.errors import RefusedError
 from ipsecfleet.model.condition import named
 from ipsecfleet.model.net import same_address
-from ipsecfleet.model.plan import Action, Negotiation, Plan, Step, Target, Wave
+from ipsecfleet.model.plan import Action, Plan, Step, Target, Wave
 from ipsecfleet.model.sa import Exchange
 from ipsecfleet.model.snapshot import Listing, Unknown
 from ipsecfleet.model.tunnel import End, State, Tunnel
 from ipsecfleet.plan import closing, files, refuse, steps
 from ipsecfleet.plan.schedule import Edge
-from ipsecfleet.plan.stagger import LEAST_S, Pace, Work, machines_of, stagger
+from ipsecfleet.plan.stagger import Job, Pace, gap_s, lasts_s, machines_of, negotiations
 from ipsecfleet.plan.view import View, is_active
 
 REINIT_S = 6.0
 """The daemon rebuilds its lists 5 s after the last change; one more to be sure."""
 
-ATTEMPT_S = 40.0
-"""When the daemon has given an attempt up for certain: after 27 s, more where it is busy (groundtruth 1.4)."""
+REINIT = "the daemon's re-initialisation"
 
 LOCKOUT_S = 120.0
 """How long a finished phase 1 keeps its responder from answering a new one (Exchange-max-time)."""
@@ -41,42 +40,66 @@ class UpOptions:
 
     wait_s: float = 135.0
     let_out: bool = False
-    pace: Pace = Pace()
+    pace: Pace = field(default_factory=Pace)
     forced: frozenset[str] = frozenset()
 
 
 def plan_up(view: View, chosen: Sequence[Tunnel], options: UpOptions) -> Plan:
     """What brings `chosen` up; pure and deterministic. A tunnel that is up at every end of ours is in `already`."""
     work = [t for t in chosen if not is_up(t)]
+    bringing = bring_up(view, work, options.forced)
+    begun, times = negotiations(bringing.jobs, options.pace, view, bringing.after_s, REINIT)
+    return Plan(
+        verb="up",
+        waves=bringing.waves,
+        negotiations=begun,
+        at_once=options.pace.at_once,
+        targets=bringing.targets,
+        already=tuple(t.name for t in chosen if t not in work),
+        refusals=refuse.without(bringing.refusals, options.forced),
+        notes=tuple(dict.fromkeys([*bringing.notes, *closing.notes(work, opened=options.let_out), *times.notes])),
+        otherwise=closing.let_out(work) if options.let_out else (),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BringingUp:
+    """What brings tunnels up: `waves` put everything back, and `after_s` later the jobs may begin."""
+
+    waves: tuple[Wave, ...]
+    jobs: tuple[Job, ...]
+    after_s: float
+    targets: tuple[Target, ...]
+    refusals: tuple[RefusedError, ...]
+    notes: tuple[str, ...]
+
+
+def bring_up(view: View, work: Sequence[Tunnel], forced: frozenset[str]) -> BringingUp:
+    """What brings up every tunnel of `work`."""
     run = [e for t in work for e in t.ends]
-    jobs = [_Bringup(view, t, ends, run, options.forced) for t in work for ends in _strands(t)]
-    back = tuple(dict.fromkeys(s for job in jobs for s in job.back()))
+    ups = [_Bringup(view, t, ends, run, forced) for t in work for ends in _strands(t)]
+    back = tuple(dict.fromkeys(s for up in ups for s in up.back()))
     after_s = REINIT_S if any(map(steps.relists, back)) else 0.0
-    negotiations, notes_of_slots = _negotiations(view, jobs, options.pace, after_s)
-    relisting = {s.gateway for s in (*back, *(s for n in negotiations for s in n.steps)) if steps.relists(s)}
+    jobs = tuple(_jobs(ups, after_s))
+    relisting = {s.gateway for s in (*back, *(s for j in jobs for s in j.steps)) if steps.relists(s)}
     names = {g: frozenset(str(e.connection) for e in run if e.gateway == g) for g in sorted(relisting)}
     refusals = chain(
-        chain.from_iterable(job.refusals() for job in jobs),
+        chain.from_iterable(up.refusals() for up in ups),
         refuse.other_end(view, work),
         refuse.carp_backup(view, work),
         chain.from_iterable(refuse.wakes_others(view, g, n) for g, n in names.items()),
     )
     notes = chain(
-        chain.from_iterable(job.notes() for job in jobs),
+        chain.from_iterable(up.notes() for up in ups),
         chain.from_iterable(refuse.reinit_notes(view, g, n) for g, n in names.items()),
-        closing.notes(work, opened=options.let_out),
-        notes_of_slots,
     )
-    return Plan(
-        verb="up",
+    return BringingUp(
         waves=(Wave(back, why="back in place"),) if back else (),
-        negotiations=negotiations,
-        at_once=options.pace.at_once,
-        targets=tuple(chain.from_iterable(job.targets() for job in jobs)),
-        already=tuple(t.name for t in chosen if t not in work),
-        refusals=refuse.without(refusals, options.forced),
-        notes=tuple(dict.fromkeys(notes)),
-        otherwise=closing.let_out(work) if options.let_out else (),
+        jobs=jobs,
+        after_s=after_s,
+        targets=tuple(chain.from_iterable(up.targets() for up in ups)),
+        refusals=tuple(refusals),
+        notes=tuple(notes),
     )
 
 
@@ -244,41 +267,23 @@ def _left(exchange: Exchange) -> float:
     return LOCKOUT_S if exchange.ends_in_s is None else float(exchange.ends_in_s)
 
 
-def _negotiations(
-    view: View, jobs: Iterable[_Bringup], pace: Pace, after_s: float
-) -> tuple[tuple[Negotiation, ...], Iterable[str]]:
-    """The beginnings, `after_s` after all is back in place; what begins by the same steps is one."""
+def _jobs(ups: Iterable[_Bringup], after_s: float) -> Iterable[Job]:
+    """The beginnings; what begins by the same steps, as by one file, is one."""
     together: dict[tuple[Step, ...], list[_Bringup]] = {}
-    for job in jobs:
-        begin = job.begin()
+    for up in ups:
+        begin = up.begin()
         if begin:
-            together.setdefault(begin, []).append(job)
-    works = [_work(view, same[0], begin, max(j.wait_s() for j in same), after_s) for begin, same in together.items()]
-    times = stagger(works, pace, view)
-    found = [
-        Negotiation(
-            tunnel=same[0].tunnel.name,
+            together.setdefault(begin, []).append(up)
+    for begin, same in together.items():
+        first = same[0]
+        loads = any(s.action is Action.LOAD for s in begin)
+        yield Job(
+            tunnel=first.tunnel.name,
             steps=begin,
-            targets=tuple(t for job in same for t in job.targets()),
-            machines=work.machines,
-            begin_s=after_s + begin_s,
-            gap_s=work.gap_s,
-            limit_s=ATTEMPT_S,
-            why=_why(work, begin_s, after_s),
+            targets=tuple(t for up in same for t in up.targets()),
+            machines=first.machines(),
+            lasts_s=REINIT_S if loads else lasts_s(first.view, first.masters[0]),
+            gap_s=gap_s(first.view, first.machines()),
+            wait_s=max(0.0, max(up.wait_s() for up in same) - after_s),
+            why="the peer's lock-out of 120 s",
         )
-        for (begin, same), work, begin_s in zip(together.items(), works, times.begins_s, strict=True)
-    ]
-    return tuple(sorted(found, key=lambda n: n.begin_s)), times.notes
-
-
-def _work(view: View, job: _Bringup, begin: Sequence[Step], wait_s: float, after_s: float) -> Work:
-    """What a file brings begins at the re-initialisation, not at once."""
-    loads = any(s.action is Action.LOAD for s in begin)
-    gap_s = max(g.min_gap for g in map(view.fleet.gateway, job.machines()) if g is not None)
-    return Work(job.tunnel.name, job.machines(), REINIT_S if loads else LEAST_S, gap_s, max(wait_s - after_s, 0.0))
-
-
-def _why(work: Work, begin_s: float, after_s: float) -> str:
-    if work.wait_s and begin_s <= work.wait_s:
-        return "the peer's lock-out of 120 s"
-    return "the daemon's re-initialisation" if begin_s <= 0 < after_s else "room between key computations"

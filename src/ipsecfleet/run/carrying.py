@@ -7,13 +7,15 @@ from dataclasses import dataclass, field, replace
 from ipsecfleet.errors import BugError, Exit, IpsecfleetError, RefusedError, foremost
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd import saved
-from ipsecfleet.model.document import Document, TunnelResult
+from ipsecfleet.model.document import Document, StepRow, TunnelResult
 from ipsecfleet.model.fleet import Fleet
-from ipsecfleet.model.plan import Plan
+from ipsecfleet.model.plan import Plan, Wave
 from ipsecfleet.model.snapshot import Snapshot
 from ipsecfleet.plan.down import DownOptions, Strength
 from ipsecfleet.plan.order import Order
 from ipsecfleet.plan.planfile import PlanFile
+from ipsecfleet.plan.renewal import Spis
+from ipsecfleet.plan.up import UpOptions
 from ipsecfleet.run.acting import Locking
 from ipsecfleet.run.clock import Clock
 from ipsecfleet.run.engine import Engine, Outcome, Waiting
@@ -53,7 +55,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A plan with what it was made from. `made_by` is the run that wrote it, `continues` the run it goes on with."""
+    """A plan with what it was made from. `made_by` is the run that wrote it, `continues` the run it goes on with.
+
+    `before` are the SPIs that were live when the work was begun, if that was not now.
+    """
 
     command: str
     order: Order
@@ -61,6 +66,7 @@ class Job:
     plan: Plan
     made_by: str | None = None
     continues: str | None = None
+    before: Spis | None = None
 
 
 def carry_out(run: Run, job: Job) -> Document:
@@ -78,7 +84,7 @@ def carry_out(run: Run, job: Job) -> Document:
     if run.plan_out is not None:
         run.plan_out(file.encode())
         return base
-    if not job.plan.targets or run.dry_run or run.snapshot is not None:
+    if not (job.plan.targets or job.plan.steps) or run.dry_run or run.snapshot is not None:
         return base
     if (job.plan.steps or job.plan.last_steps) and not run.ask(job.plan):
         return _refused(
@@ -124,12 +130,14 @@ def _kept(run: Run, job: Job, file: PlanFile) -> Iterator[Listener]:
 def _engine(run: Run, job: Job, listener: Listener) -> Engine:
     options = job.order.options
     waiting = Waiting(negotiations=options.wait) if isinstance(options, DownOptions) else Waiting(options.wait_s)
-    return Engine(run.prober, run.clock, job.scope.view, waiting, run.locking, run.stop, listener)
+    return Engine(run.prober, run.clock, job.scope.view, waiting, run.locking, run.stop, listener, job.before)
 
 
 def _every_member(order: Order) -> bool:
-    """Whether a CARP member that cannot be reached matters although another is master."""
-    return not (isinstance(order.options, DownOptions) and order.options.strength is Strength.ONCE)
+    """Whether a CARP member that cannot be reached matters although another is master: what is held there, and loaded."""
+    if isinstance(order.options, DownOptions):
+        return order.options.strength is not Strength.ONCE
+    return isinstance(order.options, UpOptions)
 
 
 def _refused(base: Document, *refusals: IpsecfleetError) -> Document:
@@ -150,12 +158,19 @@ def _before(run: Run, job: Job) -> tuple[Document, list[Exit]]:
         result="nothing" if idle else code.word,
         gateways=gateway_rows(job.scope),
         tunnels=job.scope.chosen,
-        steps=tuple(row_of(step, "planned") for step in (*job.plan.steps, *job.plan.last_steps)),
+        steps=tuple(_planned_rows(job.plan)),
         plan=job.plan,
         results=tuple(already),
         errors=(*([matches_nothing(run.selection)] if nothing else []), *troubles(job.scope)),
     )
     return document, dark
+
+
+def _planned_rows(plan: Plan) -> Iterator[StepRow]:
+    passed = 0.0
+    for wave in (*plan.stages, Wave(plan.last_steps)):
+        passed += wave.pause_s
+        yield from (row_of(step, "planned", offset_s=passed) for step in wave.steps)
 
 
 def _told(run: Run, job: Job, base: Document, outcome: Outcome, dark: list[Exit]) -> Document:

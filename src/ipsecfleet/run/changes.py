@@ -1,7 +1,7 @@
 """Verbs that change something, from beginning to end: survey, plan, refuse or ask, act, prove, tell.
 
-Every one comes to a scope, an order and a plan, and `carrying` does the rest: `down` and `up` plan, `apply` takes a plan
-that was made before, `resume` plans again what is left of a run, `abort` plans its opposite.
+Every one comes to a scope, an order and a plan, and `carrying` does the rest: a verb plans, `apply` takes a plan that
+was made before, `resume` plans again what is left of a run, `abort` plans its opposite.
 """
 
 from collections.abc import Callable
@@ -11,13 +11,15 @@ from ipsecfleet.errors import OperatorError, RefusedError
 from ipsecfleet.inventory.select import resolve_gateways
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd import saved
+from ipsecfleet.model.condition import live_spis
 from ipsecfleet.model.document import Document
 from ipsecfleet.model.plan import Target
 from ipsecfleet.model.tunnel import End, Tunnel
 from ipsecfleet.plan.down import DownOptions, Strength
 from ipsecfleet.plan.files import conf_path
-from ipsecfleet.plan.order import Order, chosen_again, plan_for
+from ipsecfleet.plan.order import Options, Order, chosen_again, plan_for
 from ipsecfleet.plan.planfile import PlanFile
+from ipsecfleet.plan.rekey import RekeyOptions
 from ipsecfleet.plan.up import UpOptions
 from ipsecfleet.plan.view import View
 from ipsecfleet.run.carrying import Job, Run, carry_out
@@ -27,16 +29,11 @@ from ipsecfleet.run.probe import STARE
 from ipsecfleet.run.scope import Scope, look_at_files, of_saved, revisit, survey
 
 
-def down(run: Run, options: DownOptions) -> Document:
-    """Take the selected tunnels down and prove it."""
-    scope = _scope(run)
-    remove = options.strength is Strength.REMOVE
-    return _planned(run, options, _with_files(run, scope, lambda _end: remove))
-
-
-def up(run: Run, options: UpOptions) -> Document:
-    """Bring the selected tunnels up and prove it."""
-    return _planned(run, options, _with_files(run, _scope(run), _lacks_configuration))
+def change(run: Run, options: Options) -> Document:
+    """Do to the selected tunnels what the options say, and prove it."""
+    scope = _with_files(run, _scope(run), options)
+    order = Order(options, tuple(g.name for g in scope.gateways))
+    return carry_out(run, Job(order.verb, order, scope, plan_for(order, scope.view, scope.chosen)))
 
 
 def apply(run: Run, file: PlanFile) -> Document:
@@ -53,11 +50,13 @@ def apply(run: Run, file: PlanFile) -> Document:
     return carry_out(run, Job("apply", order, scope, plan, made_by=file.run))
 
 
-def resume(run: Run, kept: Kept, file: PlanFile) -> Document:
+def resume(run: Run, kept: Kept, file: PlanFile, snapshot: str) -> Document:
     """Do what is left of a run. What became of it is seen at the gateways: what is done is not done again."""
     order = _forced(file.order, run)
     scope = _revisited(run, order, file.plan.targets)
-    left = plan_for(order, scope.view, scope.chosen)
+    was = saved.decode(snapshot, f"snapshot of {kept.run}")
+    before = {name: live_spis(seen) for name, seen in was.gateways.items()}
+    left = plan_for(order, scope.view, scope.chosen, before)
     first = file.plan
     plan = replace(
         left,
@@ -67,11 +66,14 @@ def resume(run: Run, kept: Kept, file: PlanFile) -> Document:
         settle_s=first.settle_s,
         look_again_s=first.look_again_s,
     )
-    return carry_out(run, Job("runs resume", order, scope, plan, continues=kept.run))
+    return carry_out(run, Job("runs resume", order, scope, plan, continues=kept.run, before=before))
 
 
 def abort(run: Run, kept: Kept, file: PlanFile, before: str) -> Document:
-    """Take back what a run did: what it took down and was up comes up, what it brought up and was held is held."""
+    """Take back what a run did: what it took down and was up comes up, what it brought up and was held is held.
+
+    Keys that are new stay so.
+    """
     started = {e.event.tunnel for e in kept.entries if e.event.kind is Kind.STEP and e.event.state != "skipped"}
     sent = {e.event.gateway for e in kept.entries if e.event.kind is Kind.SENDING}
     was = View.of(run.fleet, saved.decode(before, f"snapshot of {kept.run}"))
@@ -81,7 +83,7 @@ def abort(run: Run, kept: Kept, file: PlanFile, before: str) -> Document:
         for t in file.plan.targets
         if (t.tunnel in started or t.gateway in sent) and (_held if down_again else _carried)(was, t)
     )
-    options: DownOptions | UpOptions = DownOptions() if down_again else UpOptions(let_out=True)
+    options: Options = DownOptions() if down_again else UpOptions(let_out=True)
     order = _forced(Order(options, file.order.gateways), run)
     scope = _revisited(run, order, targets)
     return carry_out(
@@ -95,11 +97,6 @@ def find(archive: Archive, name: str) -> tuple[Kept, PlanFile]:
     if kept.alive:
         raise OperatorError(f"run {kept.run} is running", kind="running", obj=kept.run, hint="wait for its end")
     return kept, archive.plan(kept.run)
-
-
-def _planned(run: Run, options: DownOptions | UpOptions, scope: Scope) -> Document:
-    order = Order(options, tuple(g.name for g in scope.gateways))
-    return carry_out(run, Job(order.verb, order, scope, plan_for(order, scope.view, scope.chosen)))
 
 
 def _forced(order: Order, run: Run) -> Order:
@@ -121,14 +118,16 @@ def _revisited(run: Run, order: Order, targets: tuple[Target, ...]) -> Scope:
         return chosen_again(view, targets)
 
     scope = revisit(run.prober, run.fleet, gateways, choose)
-    options = order.options
+    return _with_files(run, scope, order.options)
+
+
+def _with_files(run: Run, scope: Scope, options: Options) -> Scope:
+    """The scope with what those conf files of the chosen ends make that the options need."""
+    if run.snapshot is not None or isinstance(options, RekeyOptions):
+        return scope
     remove = isinstance(options, DownOptions) and options.strength is Strength.REMOVE
-    return _with_files(run, scope, _lacks_configuration if isinstance(options, UpOptions) else lambda _end: remove)
-
-
-def _with_files(run: Run, scope: Scope, wanted: Callable[[End], bool]) -> Scope:
-    """The scope with what the conf files of the chosen ends that meet `wanted` make."""
-    return scope if run.snapshot is not None else look_at_files(run.prober, scope, _files(scope, wanted))
+    wanted = (lambda _end: remove) if isinstance(options, DownOptions) else _lacks_configuration
+    return look_at_files(run.prober, scope, _files(scope, wanted))
 
 
 def _files(scope: Scope, wanted: Callable[[End], bool]) -> dict[str, list[str]]:

@@ -74,7 +74,7 @@ class Engine:
             for wave in plan.waves:
                 self._wave(plan, wave)
             self._stagger(plan)
-            verdicts = self._verify(plan) if plan.targets else ()
+            verdicts = self._verify(plan)
             self._last(plan, verdicts)
         except KeyboardInterrupt:
             self.stop.ask("interrupted", Exit.INTERRUPTED)
@@ -109,6 +109,9 @@ class Engine:
 
     def _verify(self, plan: Plan) -> tuple[Verdict, ...]:
         """Look until nothing is pending any more; what a verdict asks for again is done once."""
+        if not plan.targets:
+            self._look(plan)
+            return ()
         changed = self.clock.elapsed()
         repeated: list[tuple[str, str]] = []
         doubted: frozenset[tuple[str, str]] = frozenset()
@@ -143,7 +146,9 @@ class Engine:
         unproven = {v.target.tunnel for v in verdicts if v.word is not Word.PROVEN}
         good = (s for s in plan.finally_ if s.tunnel not in unproven)
         steps = (*good, *(s for s in plan.otherwise if s.tunnel in unproven))
-        if steps and not self.stop.asked:
+        if self.stop.asked:
+            self._ledger.note(steps, "skipped", self.stop.why)
+        elif steps:
             self._wave(plan, Wave(steps))
             self._look(plan)
 

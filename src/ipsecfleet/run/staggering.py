@@ -5,7 +5,7 @@ never before. So a slow gateway delays what it takes part in and nothing else, a
 would let keys pile up elsewhere.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ipsecfleet.errors import GatewayError
@@ -62,6 +62,7 @@ class Staggering:
     _looked: dict[str, float] = field(default_factory=dict)
     _lanes: dict[str, list[float]] = field(default_factory=dict)
     _basis: Mapping[str, Basis] = field(default_factory=dict)
+    _established: set[str] = field(default_factory=set)
     _base: float = 0.0
 
     def run(self) -> None:
@@ -103,6 +104,9 @@ class Staggering:
             if self._ready_at(negotiation) > now or negotiation.gateway in self._acting or not self._room():
                 continue
             self._queue.remove(negotiation)
+            if negotiation.after not in {None, *self._established}:
+                self.ledger.note(negotiation.steps, "skipped", f"{negotiation.after} was not established")
+                continue
             if len(self.ledger.unbroken(negotiation.steps)) < len(negotiation.steps):
                 continue
             for machine in negotiation.machines:
@@ -118,7 +122,9 @@ class Staggering:
     def _ready_at(self, negotiation: Negotiation) -> float:
         """When it may begin as far as is known; never, while one of its machines is busy."""
         lanes = (min(self._lanes_of(machine), default=float("inf")) for machine in negotiation.machines)
-        return max(self._base + negotiation.begin_s, *lanes)
+        known = {n.tunnel for n in (*self._queue, *self._acting.values(), *(u.negotiation for u in self._underway))}
+        waits = negotiation.after in known - self._established
+        return float("inf") if waits else max(self._base + negotiation.begin_s, *lanes)
 
     def _lanes_of(self, machine: str) -> list[float]:
         """When each of the negotiations that a machine bears at once may begin; those that run are not there."""
@@ -141,7 +147,8 @@ class Staggering:
         now = self.clock.elapsed()
         if pausing and self._queue:
             first = min(self._queue, key=self._ready_at)
-            self.ledger.tell(Event(Kind.PAUSE, f"waiting {self._ready_at(first) - now:.0f} s: {first.why}"))
+            left = max(0.0, self._ready_at(first) - now)
+            self.ledger.tell(Event(Kind.PAUSE, f"waiting {left:.0f} s: {first.why}"))
         starts = (self._ready_at(n) for n in self._queue)
         looks = (at + POLL_S for at in self._looked.values()) if self._underway else ()
         return max(0.0, min((at - now for at in (*starts, *looks) if at > now), default=POLL_S))
@@ -184,16 +191,14 @@ class Staggering:
         """Let go of what is established, or was waited for long enough."""
         for underway in tuple(self._underway):
             negotiation, passed = underway.negotiation, self.clock.elapsed() - underway.began
-            words = self._words(negotiation.targets)
-            if words <= {Word.PROVEN}:
+            verdicts = judge(self.plan, self.view, Patience(0.0, renewed=self.before), negotiation.targets)
+            unproven = [v for v in verdicts if v.word is not Word.PROVEN]
+            if not unproven and passed >= negotiation.least_s:
+                self._established.add(negotiation.tunnel)
                 self._end(underway, f"established after {passed:.1f} s", "established")
-            elif Word.FAILED in words or passed > negotiation.limit_s:
-                self._end(underway, f"not established within {passed:.0f} s", "late")
+            elif passed > negotiation.limit_s or any(v.word is Word.FAILED for v in unproven):
+                self._end(underway, f"not established after {passed:.0f} s: {unproven[0].text}", "late")
                 self.ledger.count(negotiation.gateway)
-
-    def _words(self, targets: Sequence[Target]) -> set[Word]:
-        patience = Patience(0.0, renewed=self.before)
-        return {v.word for v in judge(self.plan, self.view, patience, targets)}
 
     def _end(self, underway: Underway, text: str, state: str) -> None:
         self._underway.remove(underway)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from ipsecfleet.model.document import TunnelResult
+from ipsecfleet.model.document import StepRow, TunnelResult
 from ipsecfleet.model.plan import Action, Plan
 from ipsecfleet.model.tunnel import State
 from ipsecfleet.plan.down import DownOptions, Strength
@@ -14,6 +14,13 @@ from ipsecfleet.run.engine import Outcome
 NOT_DONE = frozenset({"failed", "refused", "skipped"})
 """States of a step that was not carried out."""
 
+DONE = {
+    "up": "up on {} since {}",
+    "restart": "restarted on {}, new keys since {}",
+    "rekey": "rekeyed on {}, new keys since {}",
+}
+"""What a verb came to, where, and by which look."""
+
 BAD = NOT_DONE | {"unproven"}
 """States of a step that make its tunnel no success."""
 
@@ -23,6 +30,8 @@ def results(plan: Plan, outcome: Outcome, options: Options) -> tuple[TunnelResul
     bad = {v.target.tunnel for v in outcome.verdicts if v.word is not Word.PROVEN}
     bad |= {row.tunnel for row in outcome.steps if row.state in BAD}
     unjudged = {t.tunnel for t in plan.targets} if not outcome.verdicts else set()
+    if not plan.targets:
+        return tuple(_cleaned(row) for row in outcome.steps)
     names = dict.fromkeys(t.tunnel for t in plan.targets)
     return tuple(
         _bad(name, outcome)
@@ -30,6 +39,14 @@ def results(plan: Plan, outcome: Outcome, options: Options) -> tuple[TunnelResul
         else TunnelResult(name, ok=True, text=_good(name, outcome, plan, options))
         for name in names
     )
+
+
+def _cleaned(row: StepRow) -> TunnelResult:
+    """What became of something that an interrupted run had left."""
+    ok = row.state not in BAD
+    what = ", ".join(row.lines)
+    text = f"{what} on {row.gateway}: done" if ok else f"{what} on {row.gateway} {row.state}: {row.proof}"
+    return TunnelResult(row.tunnel, ok=ok, text=text)
 
 
 def _bad(name: str, outcome: Outcome) -> TunnelResult:
@@ -51,7 +68,7 @@ def _let_out(name: str, outcome: Outcome) -> str:
 def _good(name: str, outcome: Outcome, plan: Plan, options: Options) -> str:
     if isinstance(options, DownOptions):
         return _down_text(name, outcome, options, plan)
-    return _up_text(name, outcome)
+    return _up_text(name, outcome, plan.verb)
 
 
 def _down_text(name: str, outcome: Outcome, options: DownOptions, plan: Plan) -> str:
@@ -90,10 +107,10 @@ def _trying(outcome: Outcome, verdicts: Sequence[Verdict]) -> Iterable[str]:
     return dict.fromkeys(p for p in peers if not outcome.view.ours(p))
 
 
-def _up_text(name: str, outcome: Outcome) -> str:
+def _up_text(name: str, outcome: Outcome, verb: str) -> str:
     verdicts = [v for v in outcome.verdicts if v.target.tunnel == name]
     where = " and ".join(dict.fromkeys(v.target.gateway for v in verdicts))
-    return f"{name}: up on {where} since {_moment(outcome, verdicts)}"
+    return f"{name}: {DONE[verb].format(where, _moment(outcome, verdicts))}"
 
 
 def _moment(outcome: Outcome, verdicts: Sequence[Verdict]) -> str:

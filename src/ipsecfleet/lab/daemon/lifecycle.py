@@ -39,7 +39,7 @@ class Lifecycle:
                 elder.flags |= Flag.REPLACED
         sa.flags |= Flag.READY
         self._set_timers(sa)
-        self._process.event("sa-ready", phase=sa.phase, name=name, peer=sa.remote, spi=sa.spi_in)
+        self._process.event("sa-ready", **_facts(sa))
         if sa.phase == 2:
             self._install(sa)
 
@@ -47,7 +47,7 @@ class Lifecycle:
         """Remove a ready SA here, and with `notify` at the peer."""
         if notify:
             self._tell_peer(sa)
-        self._process.event("sa-gone", phase=sa.phase, name=sa.name, peer=sa.remote, spi=sa.spi_in)
+        self._process.event("sa-gone", **_facts(sa))
         if sa.phase == 2 and not sa.replaced:
             for flow in _flows(sa):
                 self._process.kernel.delete_flow(flow)
@@ -67,7 +67,7 @@ class Lifecycle:
         if sa.soft:
             sa.soft.cancel()
         sa.soft = None
-        self._process.event("sa-soft", phase=sa.phase, name=sa.name, peer=sa.remote, spi=sa.spi_in)
+        self._process.event("sa-soft", **_facts(sa))
         if sa.renewed_by_us and sa.name:
             self._process.establish(sa.name, renewing=True)
         else:
@@ -105,6 +105,14 @@ def _succeeds(new: Sa, old: Sa) -> bool:
         return old.selectors == new.selectors
     ids = (old.local_id, old.remote_id) == (new.local_id, new.remote_id)
     return old.called(new.name or "") and old.initiator == new.initiator and ids
+
+
+def _facts(sa: Sa) -> dict[str, object]:
+    """What is told of an SA when something becomes of it; its networks as its flows have them."""
+    facts: dict[str, object] = {"phase": sa.phase, "name": sa.name, "peer": sa.remote, "spi": sa.spi_in}
+    if sa.selectors is not None:
+        facts |= {"local": str(sa.selectors.local), "remote": str(sa.selectors.remote)}
+    return facts
 
 
 def _flows(sa: Sa) -> list[Flow]:
