@@ -54,7 +54,7 @@ def test_a_rekey_gives_new_keys_and_takes_no_flow_away(fleet: str) -> None:
     assert (document.exit_code, document.errors) == (Exit.OK, ())
     assert worst(sim, began) == 0
     assert not spis(sim) & before
-    assert {n for n in busiest(sim.events, began).values()} == {1}
+    assert set(busiest(sim.events, began).values()) == {1}
     alone(sim)
 
 
