@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from ipsecfleet.errors import GatewayError
-from ipsecfleet.run.fanout import fan_out
+from ipsecfleet.run.fanout import Crew, fan_out
 
 
 def divided(number: int) -> int:
@@ -55,3 +55,31 @@ def test_results_come_as_they_arrive() -> None:
     assert next(arrived) == ("quick", True)
     first.set()
     assert next(arrived) == ("slow", True)
+
+
+def test_without_a_hand_the_work_is_done_by_who_takes_it() -> None:
+    done: list[int] = []
+    with Crew(done.append, limit=0) as crew:
+        crew.give(1)
+        crew.give(2)
+        assert done == []
+        assert crew.take(0) == (1, None)
+        assert done == [1]
+    assert crew.take(0) is None
+
+
+def test_what_was_not_begun_when_the_crew_goes_is_not_done() -> None:
+    begun, gate, done = threading.Event(), threading.Event(), list[int]()
+
+    def work(number: int) -> None:
+        begun.set()
+        gate.wait(10)
+        done.append(number)
+
+    with Crew(work, limit=1) as crew:
+        for n in (1, 2, 3):
+            crew.give(n)
+        assert begun.wait(10)
+    gate.set()
+    assert crew.take(5) == (1, None)
+    assert done == [1]

@@ -99,7 +99,7 @@ class Interleavings(RuleBasedStateMachine):
             document = changes.abort(made, kept, file, archive.snapshot(run))
             assert document.exit_code is not Exit.BUG, document.errors
         else:
-            self.true(file.order.verb, tunnel, changes.resume(made, kept, file))
+            self.true(file.order.verb, tunnel, changes.resume(made, kept, file, archive.snapshot(run)))
         self.only(tunnel, before)
         self.left = None
 

@@ -184,7 +184,7 @@ class SimFleet:
         return sorted(show_flows(self.daemon(name).kernel).splitlines())
 
     def prober(self) -> Prober:
-        return Prober(FakeTransport(self._answer), who="20261123-203144-ab12 tests@sim", fanout=1, keep=True)
+        return Prober(FakeTransport(self._answer), who="20261123-203144-ab12 tests@sim", fanout=0, keep=True)
 
     def run(self, selection: Selection, **more: object) -> Run:
         clock = SimClock(self.world)

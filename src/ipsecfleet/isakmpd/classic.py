@@ -4,7 +4,7 @@ Quick before main, because a phase 2 DELETE needs phase 1; each name once, as th
 REPLACED or has no name. `t main` stands there only if every tunnel of that phase 1 is meant.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ipsecfleet.errors import RefusedError
@@ -32,9 +32,18 @@ def classic_lines(chosen: Sequence[End], every: Sequence[End], sas: Sequence[Sa]
         if holders and "shared-name" not in forced:
             refused.append(_shared(name, holders[0]))
         else:
-            lines.append(fifo.quick(name))
-    lines += _mains(chosen, others, sas)
+            _add(lines, refused, fifo.quick, name)
+    for name in _mains(chosen, others, sas):
+        _add(lines, refused, fifo.main, name)
     return Classic(tuple(lines), tuple(refused))
+
+
+def _add(lines: list[str], refused: list[RefusedError], form: Callable[[str], str], name: str) -> None:
+    """The line with that name, or why the daemon cannot be told it."""
+    try:
+        lines.append(form(name))
+    except RefusedError as error:
+        refused.append(error)
 
 
 def of_report(sas: Sequence[Sa], peer: str, forced: frozenset[str]) -> Classic:
@@ -48,7 +57,7 @@ def _end(sa: Sa) -> End:
 
 
 def _mains(chosen: Sequence[End], others: Sequence[End], sas: Iterable[Sa]) -> list[str]:
-    """`t main` for each phase 1 all of whose tunnels are chosen, and whose name no other peer's phase 1 bears."""
+    """The name of each phase 1 all of whose tunnels are chosen, and whose name no other peer's phase 1 bears."""
     ready = [sa for sa in sas if sa.phase == 1 and sa.ready and not sa.replaced and sa.name is not None]
     mine = [sa for sa in ready if any(same_address(sa.dst, e.peer) for e in chosen)]
     names = []
@@ -58,7 +67,7 @@ def _mains(chosen: Sequence[End], others: Sequence[End], sas: Iterable[Sa]) -> l
         foreign = any(not any(same_address(dst, e.peer) for e in chosen) for dst in with_peers)
         if not needed and not foreign:
             names.append(name)
-    return [fifo.main(name) for name in names]
+    return names
 
 
 def _same(one: str | None, other: str) -> bool:

@@ -85,10 +85,15 @@ class Host:
         self.files.pid.unlink(missing_ok=True)
 
     def forget(self) -> None:
-        """The machine is switched off: nothing is left in its kernel and in /var/run."""
+        """The machine is switched off: nothing is left in its kernel and in /var/run.
+
+        What a visit was writing there just now must not keep it from coming back.
+        """
         self.daemon.kernel.flush()
-        shutil.rmtree(self.files.run)
+        gone = self.files.run.with_name("run.gone")
+        self.files.run.rename(gone)
         self.files.run.mkdir()
+        shutil.rmtree(gone, ignore_errors=True)
 
     def write_result(self, content: bytes) -> None:
         """The answer to `S` or `C get`."""

@@ -129,6 +129,7 @@ class Engine:
             if again:
                 repeated += dict.fromkeys((v.target.gateway, v.target.tunnel) for v in again)
                 self._wave(plan, Wave(tuple(dict.fromkeys(s for v in again for s in v.again))))
+                changed = self.clock.elapsed()
                 self._look(plan)
                 continue
             pending = self._pending(verdicts)

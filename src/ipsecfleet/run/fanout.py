@@ -8,6 +8,7 @@ interpreter's own check and a wait of the C library is noticed only when that wa
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 NOTICED_S = 0.2
@@ -18,11 +19,14 @@ Result = TypeVar("Result")
 
 
 class Crew(Generic[Item, Result]):
-    """Threads that do `work` on items in the order in which they are given, at most `limit` at once."""
+    """Hands that do `work` on items in the order in which they are given, at most `limit` at once.
+
+    With a limit of 0 there is no thread: an item is done when somebody comes to take one, always in the same order.
+    """
 
     def __init__(self, work: Callable[[Item], Result], *, limit: int) -> None:
         self._work = work
-        self._limit = max(limit, 1)
+        self._limit = limit
         self._threads = 0
         self._todo: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Item, Result | BaseException]] = queue.SimpleQueue()
@@ -33,6 +37,10 @@ class Crew(Generic[Item, Result]):
         return self
 
     def __exit__(self, *_error: object) -> None:
+        """What was not begun is not done any more."""
+        with suppress(queue.Empty):
+            while True:
+                self._todo.get_nowait()
         for _ in range(self._threads):
             self._todo.put(None)
 
@@ -49,6 +57,8 @@ class Crew(Generic[Item, Result]):
 
         What ends a process is raised here.
         """
+        if not self._limit and self.busy:
+            self._do(self._todo.get())
         try:
             item, result = self._done.get(timeout=seconds) if seconds > 0 else self._done.get_nowait()
         except queue.Empty:
@@ -60,13 +70,15 @@ class Crew(Generic[Item, Result]):
 
     def _serve(self) -> None:
         while (item := self._todo.get()) is not None:
-            try:
-                self._done.put((item, self._work(item)))
-            except Exception as error:  # noqa: BLE001  # handed to whoever reads the results
-                self._done.put((item, error))
-            except BaseException as error:  # noqa: BLE001  # the same, and nothing more is done
-                self._done.put((item, error))
-                return
+            self._do(item)
+
+    def _do(self, item: Item | None) -> None:
+        if item is None:
+            return
+        try:
+            self._done.put((item, self._work(item)))
+        except BaseException as error:  # noqa: BLE001  # handed to whoever takes the results
+            self._done.put((item, error))
 
 
 def fan_out(
