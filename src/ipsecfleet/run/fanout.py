@@ -41,6 +41,7 @@ class Crew(Generic[Item, Result]):
         with suppress(queue.Empty):
             while True:
                 self._todo.get_nowait()
+                self.busy -= 1
         for _ in range(self._threads):
             self._todo.put(None)
 
