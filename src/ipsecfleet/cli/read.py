@@ -1,4 +1,4 @@
-"""Verbs that read: show, lines, names, check."""
+"""Verbs that read: show, lines, forecast, names, check."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ipsecfleet.cli.app import app, verb
-from ipsecfleet.cli.options import Selecting
-from ipsecfleet.cli.session import Session, write_text
+from ipsecfleet.cli.options import Selecting, seconds
+from ipsecfleet.cli.session import Session, read_text, write_text
 from ipsecfleet.errors import GatewayError, OperatorError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ipsecfleet.inventory import Selection
     from ipsecfleet.model.document import Document
     from ipsecfleet.run.reading import Reading
@@ -70,6 +72,61 @@ def lines(
     from ipsecfleet.run.reading import lines as lines_of
 
     return lines_of(_reading(session, selection, from_snapshot), session.forced)
+
+
+@verb(app, "forecast", selects=True)
+def forecast(
+    session: Session,
+    selecting: Selecting,
+    horizon: Annotated[
+        str | None, typer.Option("--horizon", metavar="TIME", help="How far to look ahead (1h).")
+    ] = None,
+    window: Annotated[
+        str | None, typer.Option("--window", metavar="TIME", help="What counts as one moment (10s).")
+    ] = None,
+    max_peak: Annotated[
+        int | None, typer.Option("--max-peak", metavar="N", min=0, help="Exit 6 where a gateway has more in a window.")
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", metavar="FILE", help="Also as it would be with a plan of --plan-out.")
+    ] = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Draw it there too; needs the extra `plot`.")
+    ] = None,
+    from_snapshot: FromSnapshot = None,
+) -> "Document":
+    """Tell when gateways will compute keys, and how many at once."""
+    from ipsecfleet.plan import planfile
+    from ipsecfleet.run.forecasting import Question, foretell
+
+    question = Question(
+        _positive(horizon, 3600.0, "--horizon"),
+        _positive(window, 10.0, "--window"),
+        max_peak,
+        None if plan is None else planfile.decode(read_text(plan), str(plan)).plan,
+    )
+    draw = _artist() if svg is not None else None
+    document = foretell(_reading(session, selecting.selection(), from_snapshot), question)
+    if draw is not None and svg is not None:
+        write_text(svg, draw(document))
+    return document
+
+
+def _artist() -> "Callable[[Document], str]":
+    """What draws a forecast, if there is something to draw with."""
+    try:
+        from ipsecfleet.render.picture import forecast_svg
+    except ModuleNotFoundError as error:
+        text = f"--svg needs {error.name}, which is not installed"
+        raise OperatorError(text, kind="usage", obj="--svg", hint="pip install 'ipsecfleet[plot]'") from None
+    return forecast_svg
+
+
+def _positive(text: str | None, default: float, option: str) -> float:
+    found = seconds(text, default, option) or 0.0
+    if found <= 0:
+        raise OperatorError(f"{option} {text!r} is no time at all", kind="usage", obj=option)
+    return found
 
 
 @verb(app, "names")

@@ -140,6 +140,25 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ForecastRow:
+    """Key computations to come at one gateway, or in the whole fleet (`gateway` None), with a plan if `proposed`.
+
+    `peak` begin within `window_s` from `peak_in_s` on (epoch: `peak_at`), for these tunnels; `cost` is what they cost in
+    negotiations of the usual group. `counts` has one number for each window from now on.
+    """
+
+    gateway: str | None
+    proposed: bool
+    window_s: float
+    peak: int
+    peak_in_s: float | None = None
+    peak_at: float | None = None
+    cost: float = 0.0
+    tunnels: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """Everything one command says; `result` and `exit_code` belong together (EXIT STATUS).
 
@@ -161,6 +180,7 @@ class Document:
     inventory: tuple[GatewayName, ...] | None = None
     runs: tuple[RunRow, ...] | None = None
     events: tuple[EventRow, ...] | None = None
+    forecast: tuple[ForecastRow, ...] | None = None
     digest: str | None = None
     plan: Plan | None = None
     results: tuple[TunnelResult, ...] = ()

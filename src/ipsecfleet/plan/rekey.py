@@ -18,7 +18,7 @@ from ipsecfleet.errors import RefusedError
 from ipsecfleet.isakmpd.fifo import cloneable
 from ipsecfleet.isakmpd.names import alias_of
 from ipsecfleet.model.plan import Plan, Step, Wave
-from ipsecfleet.model.snapshot import Alias, Connection, Listing, Unknown
+from ipsecfleet.model.snapshot import Alias, Listing, Unknown
 from ipsecfleet.model.tunnel import End, Tunnel
 from ipsecfleet.plan import refuse, steps
 from ipsecfleet.plan.renewal import Spis, Strand, left_out, strands_of
@@ -91,7 +91,7 @@ class _Rekey:
         role = self.view.as_master(end.gateway, self.options.forced)
         return Job(
             tunnel=strand.tunnel.name,
-            steps=steps.overlap(strand.tunnel.name, end, self._connection(end).tags or (), role),
+            steps=steps.overlap(strand.tunnel.name, end, self.view.connection(end).tags or (), role),
             targets=strand.targets,
             machines=machines,
             lasts_s=REINIT_S + lasts_s(self.view, end),
@@ -104,15 +104,9 @@ class _Rekey:
         ends = ((s.tunnel.name, self.at[id(s)]) for s in self.strands if id(s) in self.at)
         return (steps.unclone(name, end.gateway, alias_of(str(end.connection))) for name, end in ends)
 
-    def _connection(self, end: End) -> Connection:
-        seen = self.view.seen(end.gateway)
-        connections = seen.connections if seen is not None and isinstance(seen.connections, tuple) else ()
-        unknown = Connection(str(end.connection), end.listing)
-        return next((c for c in connections if c.name == end.connection), unknown)
-
     def _uncloneable(self, end: End) -> Iterable[str]:
         """Why no second connection can be made that is like this one: its SAs would not be like it either."""
-        tags = self._connection(end).tags
+        tags = self.view.connection(end).tags
         if tags is None or end.missing is None:
             yield f"{end.gateway} did not say what it is built from"
         elif end.missing:

@@ -131,10 +131,7 @@ def gap_s(view: View, machines: Edge) -> float:
 
 def lasts_s(view: View, end: End) -> float:
     """About how long a negotiation of this end's connection takes."""
-    seen = view.seen(end.gateway)
-    connections = seen.connections if seen is not None and isinstance(seen.connections, tuple) else ()
-    group = next((c.group for c in connections if c.name == end.connection), None)
-    return max(LEAST_S, costs.lasts_s(group))
+    return max(LEAST_S, costs.lasts_s(view.connection(end).group))
 
 
 def naturals(view: View) -> Iterable[Natural]:

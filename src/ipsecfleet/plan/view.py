@@ -6,7 +6,7 @@ from ipsecfleet.model.condition import Role
 from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.net import same_address
 from ipsecfleet.model.sa import Sa
-from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
+from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Snapshot, Unknown
 from ipsecfleet.model.tunnel import End, Tunnel
 from ipsecfleet.plan.tunnels import addresses_of, is_backup, is_master, tunnels
 
@@ -70,6 +70,12 @@ class View:
     def sas(self, gateway: str) -> tuple[Sa, ...]:
         seen = self.seen(gateway)
         return () if seen is None or isinstance(seen.sas, Unknown) else seen.sas
+
+    def connection(self, end: End) -> Connection:
+        """What the daemon said of an end's connection; of one that it does not know, its name and list alone."""
+        seen = self.seen(end.gateway)
+        connections = seen.connections if seen is not None and isinstance(seen.connections, tuple) else ()
+        return next((c for c in connections if c.name == end.connection), Connection(str(end.connection), end.listing))
 
     def tunnel(self, name: str) -> Tunnel | None:
         return next((t for t in self.tunnels if t.name == name), None)

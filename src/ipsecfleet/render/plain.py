@@ -33,6 +33,9 @@ PRINCIPAL: Mapping[str, Columns] = {
     "names": Columns(("file", "line", "list", "connection", "phase1")),
     "findings": Columns(("gateway", "severity", "subject", "text", "hint")),
     "inventory": Columns(("gateway", "address", "groups", "carp")),
+    "forecast": Columns(
+        ("gateway", "proposed", "peak", "peak_in_s", "peak_at", "cost", "tunnels", "window_s", "counts")
+    ),
     "events": Columns(("at", "event", "gateway", "tunnel", "action", "state", "text")),
     "runs": Columns(("run", "command", "result", "began", "ended", "tunnels", "steps", "torn")),
     "sas": Columns(

@@ -13,6 +13,7 @@ from ipsecfleet.model.document import (
     EventRow,
     Finding,
     FlowRow,
+    ForecastRow,
     GatewayName,
     GatewayRow,
     LineRow,
@@ -201,6 +202,20 @@ def _event(row: EventRow) -> Record:
     }
 
 
+def _forecast(row: ForecastRow) -> Record:
+    return {
+        "gateway": row.gateway,
+        "proposed": row.proposed,
+        "peak": row.peak,
+        "peak_in_s": number(row.peak_in_s),
+        "peak_at": iso(row.peak_at),
+        "cost": number(row.cost),
+        "tunnels": list(row.tunnels),
+        "window_s": number(row.window_s),
+        "counts": list(row.counts),
+    }
+
+
 def _error(error: IpsecfleetError) -> Record:
     return {
         "kind": error.kind,
@@ -223,5 +238,6 @@ ARRAYS: Mapping[str, Callable[[Document], Iterable[Record] | None]] = {
     "inventory": lambda d: None if d.inventory is None else map(_inventory, d.inventory),
     "runs": lambda d: None if d.runs is None else map(_run, d.runs),
     "events": lambda d: None if d.events is None else map(_event, d.events),
+    "forecast": lambda d: None if d.forecast is None else map(_forecast, d.forecast),
 }
 """The arrays of the JSON object, in its order, and how each is made."""

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
-from ipsecfleet.model.document import Document, FlowRow, GatewayRow, RunRow, SaRow, StepRow
+from ipsecfleet.model.document import Document, FlowRow, ForecastRow, GatewayRow, RunRow, SaRow, StepRow
 from ipsecfleet.model.sa import Protocol, Sa
 from ipsecfleet.model.tunnel import WORST_FIRST, End, State, Tunnel
 from ipsecfleet.render.escape import spi_text, visible
 from ipsecfleet.render.fold import folded
-from ipsecfleet.render.human import DEFAULT, Look, clock_time, count, duration, joined, local
+from ipsecfleet.render.human import DEFAULT, Look, clock_time, count, duration, exact, joined, local
 from ipsecfleet.render.layout import Row, lay_out
 from ipsecfleet.render.paste import paste
 from ipsecfleet.render.plain import principal
@@ -23,6 +23,7 @@ from ipsecfleet.render.results import results_text
 
 STATES_WORST_FIRST = (State.BLACK_HOLE, *WORST_FIRST, State.BACKUP)
 TOLD_AS = {"sending": "sends ", "stopped": "stopped: ", "verdict": "last look: "}
+MOST_NAMED = 4
 SEVERITIES = ("problem", "warning", "info")
 PROTOCOLS = {1: "icmp", 4: "ipencap", 6: "tcp", 17: "udp", 47: "gre", 58: "ipv6-icmp"}
 
@@ -174,6 +175,23 @@ def _runs(document: Document, look: Look) -> str:
     return _said("run", rows, lay_out(("run", "command", "result", "began"), "tunnels", rows, look))
 
 
+def _forecast(document: Document, look: Look) -> str:
+    rows = [_forecast_row(r, look) for r in document.forecast or ()]
+    return _answered("forecast", rows, document, lay_out(("gateway", "peak", "in", "at"), "tunnels", rows, look))
+
+
+def _forecast_row(row: ForecastRow, look: Look) -> Row:
+    where = (row.gateway or "the fleet") + (", with the plan" if row.proposed else "")
+    if not row.peak or row.peak_in_s is None:
+        return Row((where, "0", None, None), None)
+    more = len(row.tunnels) - MOST_NAMED
+    names = ", ".join(row.tunnels[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    cells = (where, f"{row.peak} in {exact(row.window_s)}", exact(row.peak_in_s), local(row.peak_at, look.tz))
+    return Row(
+        cells, names, (f"they cost as much as {row.cost:.1f} of modp3072",) if row.cost != row.peak else ()
+    )
+
+
 def _events(document: Document, look: Look) -> str:
     """The story of a run; a traceback stays in its journal."""
     told = [e for e in document.events or () if e.event != "bug"]
@@ -217,6 +235,7 @@ TABLES: Mapping[str, Callable[[Document, Look], str]] = {
     "findings": _findings,
     "inventory": _inventory,
     "events": _events,
+    "forecast": _forecast,
     "runs": _runs,
     "sas": _sas,
     "flows": _flows,

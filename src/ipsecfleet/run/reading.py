@@ -9,7 +9,7 @@ from ipsecfleet.inventory.select import resolve_gateways
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd.check import findings
 from ipsecfleet.isakmpd.classic import classic_lines
-from ipsecfleet.isakmpd.visit import Files
+from ipsecfleet.isakmpd.visit import Files, Verb
 from ipsecfleet.model.document import Document, Finding, FlowRow, LineRow, SaRow
 from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.net import same_address
@@ -51,8 +51,8 @@ def show(reading: Reading, what: str) -> Document:
     narrow = _narrow(reading.selection)
     if not (narrow and what in {"sas", "flows"}):  # else what is shown of one gateway depends on the others
         _tell_each(reading, lambda gateway, seen: _share(what, gateway, seen))
-    scope = _scope(reading)
-    document = _document(f"show {what}", scope, reading.selection)
+    scope = scope_of(reading)
+    document = document_of(f"show {what}", scope, reading.selection)
     match what:
         case "tunnels":
             return replace(document, tunnels=scope.chosen)
@@ -66,8 +66,8 @@ def show(reading: Reading, what: str) -> Document:
 
 def lines(reading: Reading, forced: frozenset[str]) -> Document:
     """The classic lines of the selected tunnels, gateway by gateway."""
-    scope = _scope(reading)
-    document = _document("lines", scope, reading.selection)
+    scope = scope_of(reading)
+    document = document_of("lines", scope, reading.selection)
     rows: list[LineRow] = []
     refused: list[IpsecfleetError] = []
     for name, seen in scope.view.snapshot.gateways.items():
@@ -140,14 +140,15 @@ def _tell_each(reading: Reading, share: Callable[[Gateway, Seen], Document]) -> 
     reading.prober.arrived = arrived
 
 
-def _scope(reading: Reading) -> Scope:
+def scope_of(reading: Reading, verbs: Sequence[Verb] | None = None) -> Scope:
+    """What the reading is about, seen by these verbs where it is not saved."""
     if reading.snapshot is not None:
         return of_saved(reading.fleet, reading.selection, reading.snapshot)
-    verbs = STARE if reading.prober.keep else GLANCE
-    return survey(reading.prober, reading.fleet, reading.selection, verbs=verbs, reading=True)
+    asked = verbs or (STARE if reading.prober.keep else GLANCE)
+    return survey(reading.prober, reading.fleet, reading.selection, verbs=asked, reading=True)
 
 
-def _document(command: str, scope: Scope, selection: Selection) -> Document:
+def document_of(command: str, scope: Scope, selection: Selection) -> Document:
     """What every reading verb says: who answered, who did not, and whether anything was meant at all."""
     dark = unreachable_codes(scope, selection)
     nothing = _narrow(selection) and not scope.chosen
