@@ -144,6 +144,26 @@ def lab_advance(
     return _told("lab advance", lab.advance(directory, seconds(time, 0.0, "TIME") or 0.0))
 
 
+@verb(lab_app, "simulate")
+def lab_simulate(
+    _session: Session,
+    gateways: Annotated[int, typer.Option("--gateways", metavar="N", min=1, help="How many.")] = 10,
+    tunnels: Annotated[int, typer.Option("--tunnels", metavar="N", min=1, help="How many.")] = 500,
+    lifetime: Annotated[str, typer.Option("--lifetime", metavar="TIME", help="Of an SA.")] = "20m",
+    cost: Annotated[float, typer.Option("--cost", metavar="MS", min=0.001, help="Of one computation.")] = 100.0,
+    gap: Annotated[str, typer.Option("--gap", metavar="TIME", help="Between two of one machine.")] = "5s",
+    cycles: Annotated[int, typer.Option("--cycles", metavar="N", min=1, help="The start and those after it.")] = 4,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="What chance draws from.")] = 1,
+) -> "Document":
+    """Compare ways to start a fleet, in a queue model: all at once, with sleeps, by our schedule."""
+    from ipsecfleet.cli.simulate import compare
+
+    life, pause = seconds(lifetime, 0.0, "--lifetime") or 0.0, seconds(gap, 0.0, "--gap") or 0.0
+    if life <= 0:
+        raise OperatorError(f"--lifetime {lifetime!r} is no time at all", kind="usage", obj="--lifetime")
+    return compare(gateways, tunnels, life, cost / 1000, pause, cycles, seed)
+
+
 def _told(command: str, info: "LabInfo") -> "Document":
     """A lab's state: what it is at, its faults, and the inventory to use."""
     running = f", {len(info.ports)} gateways, time {info.speed:g} times as fast" if info.state == "running" else ""

@@ -159,6 +159,21 @@ class ForecastRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CourseRow:
+    """How a start of a simulated fleet went by one `strategy`; times in seconds, `back_s` None if some never came up.
+
+    `peaks` are the most negotiations that began within ten seconds at one machine, in each cycle from the start on.
+    """
+
+    strategy: str
+    peaks: tuple[int, ...]
+    waited_most_s: float
+    waited_mean_s: float
+    back_s: float | None
+    timed_out: int
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """Everything one command says; `result` and `exit_code` belong together (EXIT STATUS).
 
@@ -181,6 +196,7 @@ class Document:
     runs: tuple[RunRow, ...] | None = None
     events: tuple[EventRow, ...] | None = None
     forecast: tuple[ForecastRow, ...] | None = None
+    courses: tuple[CourseRow, ...] | None = None
     digest: str | None = None
     plan: Plan | None = None
     results: tuple[TunnelResult, ...] = ()

@@ -33,6 +33,7 @@ PRINCIPAL: Mapping[str, Columns] = {
     "names": Columns(("file", "line", "list", "connection", "phase1")),
     "findings": Columns(("gateway", "severity", "subject", "text", "hint")),
     "inventory": Columns(("gateway", "address", "groups", "carp")),
+    "courses": Columns(("strategy", "peaks", "waited_most_s", "waited_mean_s", "back_s", "timed_out")),
     "forecast": Columns(
         ("gateway", "proposed", "peak", "peak_in_s", "peak_at", "cost", "tunnels", "window_s", "counts")
     ),

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from ipsecfleet.errors import IpsecfleetError, RefusedError
 from ipsecfleet.model.document import (
+    CourseRow,
     Document,
     EventRow,
     Finding,
@@ -216,6 +217,17 @@ def _forecast(row: ForecastRow) -> Record:
     }
 
 
+def _course(row: CourseRow) -> Record:
+    return {
+        "strategy": row.strategy,
+        "peaks": list(row.peaks),
+        "waited_most_s": number(row.waited_most_s),
+        "waited_mean_s": number(row.waited_mean_s),
+        "back_s": number(row.back_s),
+        "timed_out": row.timed_out,
+    }
+
+
 def _error(error: IpsecfleetError) -> Record:
     return {
         "kind": error.kind,
@@ -239,5 +251,6 @@ ARRAYS: Mapping[str, Callable[[Document], Iterable[Record] | None]] = {
     "runs": lambda d: None if d.runs is None else map(_run, d.runs),
     "events": lambda d: None if d.events is None else map(_event, d.events),
     "forecast": lambda d: None if d.forecast is None else map(_forecast, d.forecast),
+    "courses": lambda d: None if d.courses is None else map(_course, d.courses),
 }
 """The arrays of the JSON object, in its order, and how each is made."""

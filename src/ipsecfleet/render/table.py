@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
-from ipsecfleet.model.document import Document, FlowRow, ForecastRow, GatewayRow, RunRow, SaRow, StepRow
+from ipsecfleet.model.document import CourseRow, Document, FlowRow, ForecastRow, GatewayRow, RunRow, SaRow, StepRow
 from ipsecfleet.model.sa import Protocol, Sa
 from ipsecfleet.model.tunnel import WORST_FIRST, End, State, Tunnel
 from ipsecfleet.render.escape import spi_text, visible
@@ -187,9 +187,21 @@ def _forecast_row(row: ForecastRow, look: Look) -> Row:
     more = len(row.tunnels) - MOST_NAMED
     names = ", ".join(row.tunnels[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
     cells = (where, f"{row.peak} in {exact(row.window_s)}", exact(row.peak_in_s), local(row.peak_at, look.tz))
-    return Row(
-        cells, names, (f"they cost as much as {row.cost:.1f} of modp3072",) if row.cost != row.peak else ()
+    return Row(cells, names, (f"they cost as much as {row.cost:.1f} of modp3072",) if row.cost != row.peak else ())
+
+
+def _courses(document: Document, look: Look) -> str:
+    rows = [_course_row(r) for r in document.courses or ()]
+    headers = ("start", "peak", "waits", "all back", "timed out")
+    return "a queue model, not the daemon; peaks are what begins in 10 s at one machine\n\n" + lay_out(
+        headers, "later peaks", rows, look
     )
+
+
+def _course_row(row: CourseRow) -> Row:
+    back = exact(row.back_s) if row.back_s is not None else "never"
+    later = ", ".join(map(str, row.peaks[1:]))
+    return Row((row.strategy, str(row.peaks[0]), exact(row.waited_most_s), back, str(row.timed_out)), later)
 
 
 def _events(document: Document, look: Look) -> str:
@@ -236,6 +248,7 @@ TABLES: Mapping[str, Callable[[Document, Look], str]] = {
     "inventory": _inventory,
     "events": _events,
     "forecast": _forecast,
+    "courses": _courses,
     "runs": _runs,
     "sas": _sas,
     "flows": _flows,
