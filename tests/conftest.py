@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,18 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 def tally(request: pytest.FixtureRequest) -> Counter[str]:
     """Counts of a module, printed at the end of the run."""
     return request.config.stash[SUMMARIES].setdefault(request.module.__name__, Counter())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands its counts to who started it."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["counts"] = {m: dict(c) for m, c in session.config.stash[SUMMARIES].items()}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    for module, counts in getattr(node, "workeroutput", {}).get("counts", {}).items():
+        node.config.stash[SUMMARIES].setdefault(module, Counter()).update(counts)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

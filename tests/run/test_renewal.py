@@ -219,6 +219,20 @@ def test_natural_rekeys_are_kept_clear_of() -> None:
     assert document.plan.negotiations[0].begin_s > 5
 
 
+def test_after_a_boot_without_its_tunnels_a_gateway_gets_them_back_one_at_a_time() -> None:
+    sim = settled(lambda: star(6))
+    sim.daemon("hub").kill()
+    sim.daemon("hub").kernel.flush()
+    sim.daemon("hub").start()
+    sim.settle(130)
+    began = sim.world.now
+    document = sim.up(gateways=["hub"], up_s=135)
+    assert document.exit_code is Exit.OK
+    assert {t.state.value for t in sim.view().tunnels} == {"up"}
+    assert busiest(sim.events, began)["hub"] == 1
+    assert [s.action for s in document.steps or ()] == ["load"] * 6
+
+
 def leave_an_alias(sim: SimFleet) -> None:
     sim.fifo(
         "hub", "C set [ipsecfleet-rekey-47aca557]:Phase=2 force", "C set [ipsecfleet-rekey-01234567]:Phase=2 force"

@@ -103,7 +103,7 @@ class Running:
 
     process: "subprocess.Popen[bytes]"
 
-    def ended(self, stdin: bytes = b"", *, within: float = 60) -> Ran:
+    def ended(self, stdin: bytes = b"", *, within: float = 120) -> Ran:
         out, err = self.process.communicate(stdin, timeout=within)
         return Ran(self.process.returncode, out.decode(), err.decode())
 
@@ -186,11 +186,14 @@ class Lab:
 
 
 @contextmanager
-def running_lab(root: Path, home: Path, speed: int = SPEED, gateways: int = 6) -> Iterator[Lab]:
-    """A lab of so many gateways."""
+def running_lab(
+    root: Path, home: Path, speed: int = SPEED, gateways: int = 6, tunnels: int | None = None
+) -> Iterator[Lab]:
+    """A lab of so many gateways; with `tunnels` so many between them, and no others."""
     home.mkdir()
     started = Lab(root, Operator(home).with_inventory(root / "inventory.toml"))
-    up = started.run("lab", "up", "--gateways", str(gateways), "--speed", str(speed), "--dir", str(root))
+    plain = () if tunnels is None else ("--tunnels", str(tunnels))
+    up = started.run("lab", "up", "--gateways", str(gateways), "--speed", str(speed), "--dir", str(root), *plain)
     assert up.code == 0, up
     try:
         yield started

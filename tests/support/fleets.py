@@ -52,8 +52,8 @@ def star(branches: int, limits: Limits = ROOMY) -> SimFleet:
     sim.gateway("hub", HUB)
     for n in range(1, branches + 1):
         sim.gateway(f"branch-{n}", f"10.1.9.{n}")
-        sim.rule(f"branch-{n}", "passive", f"192.168.{n}.0/24", f"172.16.{n}.0/24", HUB)
-        sim.rule("hub", "active", f"172.16.{n}.0/24", f"192.168.{n}.0/24", f"10.1.9.{n}")
+        sim.rule(f"branch-{n}", "passive", f"192.168.{n}.0/24", f"172.16.{n}.0/24", HUB, file=f"tunnel-{n}")
+        sim.rule("hub", "active", f"172.16.{n}.0/24", f"192.168.{n}.0/24", f"10.1.9.{n}", file=f"tunnel-{n}")
         sim.tunnel(f"tunnel-{n}", ("hub", f"172.16.{n}.0/24"), (f"branch-{n}", f"192.168.{n}.0/24"))
     sim.settle()
     return sim

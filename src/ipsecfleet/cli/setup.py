@@ -92,12 +92,15 @@ def lab_up(
     gateways: Annotated[int, typer.Option("--gateways", metavar="N", min=3, help="How many.")] = 6,
     speed: Annotated[float, typer.Option("--speed", metavar="K", min=0.1, help="Time runs K times faster.")] = 1.0,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="What chance draws from.")] = 0,
+    tunnels: Annotated[
+        int | None, typer.Option("--tunnels", metavar="N", help="A plain fleet of so many between the gateways.")
+    ] = None,
     directory: Dir = LAB,
 ) -> "Document":
     """Start a lab; returns when all its gateways answer."""
     from ipsecfleet import lab
 
-    return _told("lab up", lab.up(directory, gateways=gateways, speed=speed, seed=seed))
+    return _told("lab up", lab.up(directory, gateways=gateways, speed=speed, seed=seed, tunnels=tunnels))
 
 
 @verb(lab_app, "down")

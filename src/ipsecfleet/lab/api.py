@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_GATEWAYS = 500
+MOST_TUNNELS = 5000
+FEWEST_ENDS = 2
 START = 120.0
 FAREWELL = 5.0
 MOST_SECONDS = 30 * 86_400
@@ -44,12 +46,15 @@ class LabInfo:
     faults: tuple[str, ...] = ()
 
 
-def up(directory: Path, *, gateways: int = 6, speed: float = 1.0, seed: int = 0) -> LabInfo:
-    """Start a lab in `directory`; returns when all its gateways answer on SSH."""
+def up(directory: Path, *, gateways: int = 6, speed: float = 1.0, seed: int = 0, tunnels: int | None = None) -> LabInfo:
+    """Start a lab in `directory`; returns when all its gateways answer on SSH.
+
+    With `tunnels` it is a plain fleet of so many between its gateways, without foreign peers.
+    """
     lab = _lab(directory)
-    _check(lab, gateways, speed)
+    _check(lab, gateways, speed, tunnels)
     lab.root.mkdir(parents=True, exist_ok=True)
-    _start(lab, gateways, speed, seed)
+    _start(lab, gateways, speed, seed, tunnels)
     info = status(directory)
     for name, port in info.ports.items():
         _greet(name, port)
@@ -96,7 +101,7 @@ def _lab(directory: Path) -> LabDir:
     return LabDir(directory.absolute())
 
 
-def _check(lab: LabDir, gateways: int, speed: float) -> None:
+def _check(lab: LabDir, gateways: int, speed: float, tunnels: int | None) -> None:
     """Refuse what cannot become a lab, above all a directory that is somebody's."""
     if not PATH_BYTES.fullmatch(str(lab.root)):
         raise OperatorError(
@@ -104,6 +109,10 @@ def _check(lab: LabDir, gateways: int, speed: float) -> None:
         )
     if not 1 <= gateways <= MOST_GATEWAYS:
         raise OperatorError(f"cannot simulate {gateways} gateways", hint=f"from 1 to {MOST_GATEWAYS}")
+    if tunnels is not None and not 1 <= tunnels <= MOST_TUNNELS:
+        raise OperatorError(f"cannot simulate {tunnels} tunnels", hint=f"from 1 to {MOST_TUNNELS}")
+    if tunnels is not None and gateways < FEWEST_ENDS:
+        raise OperatorError("tunnels need two gateways", hint="--gateways 2 at least")
     if not 0 < speed <= 1000:
         raise OperatorError(f"cannot run at speed {speed:g}", hint="more than 0, at most 1000")
     if _pid(lab):
@@ -112,8 +121,9 @@ def _check(lab: LabDir, gateways: int, speed: float) -> None:
         raise OperatorError(f"{lab.root} is not empty, and no lab's", hint="name another directory")
 
 
-def _start(lab: LabDir, gateways: int, speed: float, seed: int) -> None:
-    command = [sys.executable, "-m", "ipsecfleet.lab.process", str(lab.root), str(gateways), str(speed), str(seed)]
+def _start(lab: LabDir, gateways: int, speed: float, seed: int, tunnels: int | None) -> None:
+    words = (lab.root, gateways, speed, seed, tunnels or 0)
+    command = [sys.executable, "-m", "ipsecfleet.lab.process", *map(str, words)]
     with lab.log.open("wb") as log, subprocess.Popen(  # noqa: S603  our own interpreter
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd=lab.root, start_new_session=True
     ) as launcher:  # fmt: skip

@@ -1,4 +1,5 @@
-"""The background process of a lab: `python -m ipsecfleet.lab.process DIR GATEWAYS SPEED SEED`.
+"""The background process of a lab: `python -m ipsecfleet.lab.process DIR GATEWAYS SPEED SEED TUNNELS`, 0 for the
+default fleet.
 
 It detaches itself, holds DIR/lab.pid locked for as long as it lives (so that nobody takes another process for it), says
 `ready` on its standard output when all gateways listen, and goes on with DIR/lab.log for output. What kills it stands
@@ -19,7 +20,7 @@ from ipsecfleet.lab.layout import LabDir
 from ipsecfleet.lab.simulation import Simulation
 
 
-def main(directory: str, gateways: str, speed: str, seed: str) -> None:
+def main(directory: str, gateways: str, speed: str, seed: str, tunnels: str) -> None:
     """Run a lab until it is told to end."""
     if os.fork():
         os._exit(0)
@@ -27,7 +28,8 @@ def main(directory: str, gateways: str, speed: str, seed: str) -> None:
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s")
     lab = LabDir(Path(directory))
     hold(lab)
-    asyncio.run(_run(Simulation(lab, scenario.default(int(gateways)), float(speed), int(seed))))
+    plain = scenario.between(int(gateways), int(tunnels)) if int(tunnels) else None
+    asyncio.run(_run(Simulation(lab, plain or scenario.default(int(gateways)), float(speed), int(seed))))
     lab.remove_run()
 
 

@@ -116,6 +116,22 @@ def default(gateways: int) -> Scenario:
     return Scenario((*ours, *peers), tuple(tunnels))
 
 
+def between(gateways: int, tunnels: int) -> Scenario:
+    """That many tunnels, all ours, between one half of the gateways and the other, each half active in every other."""
+    machines = tuple(Machine(f"gw{n + 1}", f"10.1.{n // 250}.{n % 250 + 2}", ("all",)) for n in range(gateways))
+    near, far = machines[: gateways // 2], machines[gateways // 2 :]
+    pairs = [(near[n % len(near)], far[n // len(near) % len(far)]) for n in range(tunnels)]
+    return Scenario(machines, tuple(_between(n, *pair) for n, pair in enumerate(pairs)))
+
+
+def _between(number: int, one: Machine, other: Machine) -> Tunnel:
+    high, low = divmod(number, 250)
+    name = f"tunnel-{number + 1}"
+    a = End(one.address, f"10.{100 + high}.{low}.0/24", active=number % 2 == 0, file=f"{name}.conf")
+    b = End(other.address, f"10.{150 + high}.{low}.0/24", active=number % 2 == 1, file=f"{name}.conf")
+    return Tunnel(name, a, b)
+
+
 def _hubs() -> tuple[Machine, ...]:
     return Machine("hub-fra1", HUB_FRA, ("hub", "eu")), Machine("hub-ams1", HUB_AMS, ("hub", "eu"))
 
