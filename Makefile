@@ -4,6 +4,7 @@ VENV   := .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PYTEST := $(BIN)/pytest -n 2 --dist worksteal
 
 .PHONY: demo setup test lint types layers check runs soak bench clean
 
@@ -14,7 +15,7 @@ setup: $(STAMP)
 	@sh tests/setup/system.sh
 
 test: setup
-	$(BIN)/pytest
+	$(PYTEST)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -27,13 +28,13 @@ layers: $(STAMP)
 	$(BIN)/lint-imports
 
 check: setup lint types layers
-	$(BIN)/pytest
+	$(PYTEST)
 
 runs: setup
-	IPSECFLEET_RUNS=10000 $(BIN)/pytest -n 2 --dist worksteal tests/run/test_random_runs.py
+	IPSECFLEET_RUNS=10000 $(PYTEST) tests/run/test_random_runs.py
 
 soak: setup
-	IPSECFLEET_SOAK=1 IPSECFLEET_RUNS=10000 $(BIN)/pytest -n 2 --dist worksteal tests/cli/test_interrupted.py \
+	IPSECFLEET_SOAK=1 IPSECFLEET_RUNS=10000 $(PYTEST) tests/cli/test_interrupted.py \
 	    tests/run/test_interleavings.py tests/run/test_random_runs.py tests/run/test_hostile.py tests/run/test_faults.py
 
 bench: $(STAMP)

@@ -156,6 +156,39 @@ def test_ended_at_a_position_and_resumed(own: Lab, verb: str, how: str, tally: C
 ENDS_BEFORE = {how: n % 2 for n, how in enumerate(ENDS)}
 
 
+REKEYED = "oslo-fra"
+
+
+def test_a_rekey_killed_at_a_position_is_over_by_itself_ten_minutes_later(own: Lab, tally: Counter[str]) -> None:
+    """Live under its own name, one SA at each side; a run that was begun is resumed, and leaves no alias."""
+    set_up(own, "down")
+    for at in EVERY if SOAK else (3, 8):
+        environment = {**own.run.environment, "DIE": f"{at} 1 {int(signal.SIGKILL)}"}
+        command = [sys.executable, "-c", DYING, "rekey", "-t", REKEYED, "--force", "lock", "--yes"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+        if done.returncode == 0:
+            assert SOAK, f"position {at} is past the end"
+            break
+        assert done.returncode == -9, done
+        own.advance(600)
+        lives_alone(own)
+        resumed = finished(own, last_run(own)["run"])
+        assert resumed.code == 0, (at, resumed)
+        lives_alone(own)
+        left = own.run("check", "-g", "br-oslo,hub-fra1", "-o", "json").json["findings"]
+        assert not [f for f in left if f["subject"] == "alias"], at
+        tally["SIGKILL in rekey"] += 1
+    assert tally["SIGKILL in rekey"] > (10 if SOAK else 1)
+
+
+def lives_alone(own: Lab) -> None:
+    (tunnel,) = own.run("show", "-t", REKEYED, "-o", "json").json["tunnels"]
+    names = {e["connection"] for e in tunnel["ends"]}
+    sas = own.run("show", "sas", "-t", REKEYED, "-o", "json").json["sas"]
+    live = [s["name"] for s in sas if s["phase"] == 2 and "replaced" not in s["flags"]]
+    assert (tunnel["state"], sorted(live)) == ("up", sorted(names))
+
+
 def test_two_runs_at_once(own: Lab) -> None:
     """The second waits for the lock of the first, and finds its work done or does it; nobody fails for it."""
     set_up(own, "down")
