@@ -10,24 +10,27 @@ from pathlib import Path
 import pytest
 from said import FENCE, ROOT, commands_in, commands_of, parse
 
-DOCUMENTS = ("README.md", "docs/concepts.md", "docs/safety.md", "docs/recipes.md")
-WITH_COMMANDS = ("README.md", "docs/safety.md", "docs/recipes.md")
+DOCUMENTS = ("README.md", "docs/concepts.md", "docs/safety.md", "docs/recipes.md", "docs/staggering.md")
+WITH_COMMANDS = ("README.md", "docs/safety.md", "docs/recipes.md", "docs/staggering.md")
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEMO = (ROOT / "examples" / "demo.py").read_text(encoding="utf-8")
 
 
+STAGGERING = (ROOT / "docs" / "staggering.md").read_text(encoding="utf-8")
+
+
 def shown() -> list[tuple[str, str]]:
-    """Every command of the README with what stands below it."""
+    """Every command of the README, and of what a simulation said, with what stands below it."""
     found = []
-    for block in FENCE.findall(README):
+    for block in FENCE.findall(README + STAGGERING):
         parts = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
         found += [(command, output) for command, _, output in (part.partition("\n") for part in parts)]
     return found
 
 
 OFFLINE = [
-    (c, o) for c, o in shown() if o and re.search(r"ipsecfleet (names|lines --from-file|show sas --from-file)", c)
+    (c, o) for c, o in shown() if o and re.search(r"ipsecfleet (names|lines --from-file|show sas --from-file|lab simulate)", c)
 ]
 
 
