@@ -30,7 +30,9 @@ def shown() -> list[tuple[str, str]]:
 
 
 OFFLINE = [
-    (c, o) for c, o in shown() if o and re.search(r"ipsecfleet (names|lines --from-file|show sas --from-file|lab simulate)", c)
+    (c, o)
+    for c, o in shown()
+    if o and re.search(r"ipsecfleet (names|lines --from-file|show sas --from-file|lab simulate)", c)
 ]
 
 
