@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from fleets import HUB, PEER, carp, customers, name, pair, star
 from simworld import SimFleet
-from watch import busiest, lines, outages
+from watch import beginnings, busiest, lines, outages
 
 from ipsecfleet.errors import Exit
 from ipsecfleet.model.document import Document
@@ -190,6 +190,30 @@ def test_no_more_at_once_than_the_fleet_may() -> None:
     assert document.plan is not None
     assert [len(stage.steps) for stage in document.plan.stages] == [4, 4, 4]
     assert busiest(sim.events, began)["hub"] <= 2
+
+
+def test_one_that_is_not_established_delays_its_own_machines_alone() -> None:
+    sim = SimFleet()
+    for hub, address in (("east", "10.1.1.1"), ("west", "10.1.1.2")):
+        sim.gateway(hub, address)
+        for n in (1, 2, 3):
+            here, there, peer = (
+                f"172.{address[-1]}.{n}.0/24",
+                f"192.168.{n}{address[-1]}.0/24",
+                f"10.{address[-1]}2.{n}.1",
+            )
+            sim.peer(peer)
+            sim.rule(f"peer {peer}", "passive", there, here, address)
+            sim.rule(hub, "active", here, there, peer)
+            sim.tunnel(f"{hub}-{n}", (hub, here), (peer, there))
+    sim.settle(140)
+    sim.world.cut("10.12.1.1")
+    began = sim.world.now
+    document = sim.restart(**EVERY)
+    assert (document.exit_code, [r.tunnel for r in document.results if not r.ok]) == (Exit.FAILED, ["east-1"])
+    moments = {hub: [round(at - began) for at in beginnings(sim.events, began)[hub][:3]] for hub in ("east", "west")}
+    assert moments["west"][-1] < 15
+    assert 40 < moments["east"][1] - moments["east"][0] < 50
 
 
 def test_a_schedule_is_stretched_and_one_that_is_too_short_is_a_mistake() -> None:

@@ -171,11 +171,11 @@ class Session:
         self.told.update(row.gateway for row in part.gateways or ())
 
     def tell(self, event: "Event") -> None:
-        """What happens in a run: steps and stops on a terminal and with -v, waits for as long as they are true."""
+        """What happens in a run: steps, ends and stops on a terminal and with -v, waits for as long as they are true."""
         from ipsecfleet.run.event import Kind
 
         line = f"{event.gateway}: {event.text}" if event.kind is Kind.STEP else event.text
-        if event.kind in {Kind.STEP, Kind.STOPPED}:
+        if event.kind in {Kind.STEP, Kind.NEGOTIATED, Kind.STOPPED}:
             self._say(line, always=event.kind is Kind.STOPPED)
         elif event.kind in {Kind.PAUSE, Kind.WAITING}:
             self._wait(line)

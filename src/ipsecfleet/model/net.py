@@ -5,6 +5,7 @@ host is a network of full length and host bits are dropped, so equality is equal
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
@@ -27,6 +28,7 @@ def same_address(one: str | None, other: str | None) -> bool:
     return one is not None and other is not None and canonical_address(one) == canonical_address(other)
 
 
+@lru_cache(maxsize=1 << 16)
 def canonical_address(text: str) -> str:
     """The one spelling of an address; text that is none comes back as it is."""
     try:

@@ -24,6 +24,11 @@ from ipsecfleet.plan.view import View
 SOONEST, LATEST = 0.850, 0.949
 """Between which shares of its lifetime an SA is renewed."""
 
+SEVERAL = 2
+
+MOMENT_S = 10.0
+"""Negotiations that begin within so long of each other are together."""
+
 OVERLAP_S = 5.0
 """How long after the first of its two negotiations an overlap has its second."""
 
@@ -78,6 +83,22 @@ def per_window(computations: Iterable[Computation], window_s: float, horizon_s: 
     return tuple(counts[n] for n in range(int(-(-horizon_s // window_s))))
 
 
+def outlook(view: View, plan: Plan) -> Iterator[str]:
+    """What to know of the cycle that follows a plan of several negotiations: where it comes together again."""
+    if len(plan.negotiations) < SEVERAL:
+        return
+    ends_s = max(n.begin_s for n in plan.negotiations)
+    lifetimes = [sa.lifetime_s or 0 for t in view.tunnels for e in t.ends for sa in e.live]
+    coming = [c for c in forecast(view, ends_s + max(lifetimes, default=0), plan) if c.in_s > ends_s + MOMENT_S]
+    ours = {n for n in view.snapshot.gateways if any(n in m.machines for m in plan.negotiations)}
+    peaks = {name: peak((c for c in coming if c.machine == name), MOMENT_S) for name in sorted(ours)}
+    where = max(peaks, key=lambda name: peaks[name].count, default=None)
+    if where is not None and peaks[where].count > 1:
+        top = peaks[where]
+        text = f"the next cycle peaks at {top.count} within {MOMENT_S:.0f} s on {where}, {top.in_s / 60:.0f} minutes on"
+        yield f"{text}; a longer --spread keeps it apart"
+
+
 @dataclass(frozen=True, slots=True)
 class _Chain:
     """What one SA and its successors do: renewed first `in_s` from now, by one that lives `lifetime_s`."""
@@ -91,19 +112,20 @@ class _Chain:
 
 
 def _chains(view: View) -> Iterator[_Chain]:
+    told: set[tuple[str, str | None]] = set()
     for tunnel in view.tunnels:
         renewing = {e.gateway for e in tunnel.ends if any(sa.stayalive for sa in e.live)}
         for end in tunnel.ends:
             if end.gateway in renewing or not renewing:
-                yield from _of_end(view, tunnel, end)
+                phase1 = [sa for sa in end.phase1_sas if (end.gateway, sa.icookie) not in told]
+                told |= {(end.gateway, sa.icookie) for sa in phase1}
+                yield from _of_end(view, tunnel, end, phase1)
 
 
-def _of_end(view: View, tunnel: Tunnel, end: End) -> Iterator[_Chain]:
+def _of_end(view: View, tunnel: Tunnel, end: End, phase1: Iterable[Sa]) -> Iterator[_Chain]:
     """Both phases of one end; a phase 1 is told of with the first of its tunnels."""
-    first = next((t for t, e in view.ends_on(end.gateway) if set(e.phase1_sas) & set(end.phase1_sas)), tunnel)
-    phase1 = [sa for sa in end.phase1_sas if sa.stayalive and not sa.replaced] if first is tunnel else []
     group = view.connection(end).group
-    for sa in (*end.live, *phase1):
+    for sa in (*end.live, *(sa for sa in phase1 if sa.stayalive and not sa.replaced)):
         due = _due(tunnel.name, sa)
         if due is not None and sa.lifetime_s:
             cost = weight(group) if sa.phase == 2 else 1.0

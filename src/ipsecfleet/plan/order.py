@@ -5,13 +5,14 @@ the steps that were under way.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ipsecfleet.model.net import same_address
 from ipsecfleet.model.plan import Plan, Target
 from ipsecfleet.model.tunnel import End, State, Tunnel
 from ipsecfleet.plan.basis import rested
 from ipsecfleet.plan.down import DownOptions, plan_down
+from ipsecfleet.plan.forecast import outlook
 from ipsecfleet.plan.rekey import RekeyOptions, plan_rekey
 from ipsecfleet.plan.renewal import Spis
 from ipsecfleet.plan.restart import RestartOptions, plan_restart
@@ -41,6 +42,7 @@ def plan_for(order: Order, view: View, chosen: Sequence[Tunnel], before: Spis | 
     """
     readable = [t for t in chosen if any(e.state is not State.UNKNOWN for e in t.ends)]
     plan = _plan(order.options, view, readable, before)
+    plan = replace(plan, notes=(*plan.notes, *outlook(view, plan)))
     return plan if "stale-plan" in order.options.forced else rested(plan, view)
 
 
