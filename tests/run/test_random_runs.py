@@ -11,6 +11,7 @@ from collections import Counter
 
 import pytest
 from simworld import SimFleet
+from watch import outages
 
 from ipsecfleet.errors import Exit
 from ipsecfleet.isakmpd.names import parse_connection
@@ -19,6 +20,7 @@ from ipsecfleet.plan.down import DownOptions
 
 SAMPLE = 60
 RUNS = int(os.environ.get("IPSECFLEET_RUNS", SAMPLE))
+RENEWALS = max(SAMPLE, RUNS // 4)
 CHUNK = 500
 KINDS = (
     "calm", "duplicate", "bare-t", "lying", "lying-forced", "silent", "half-dead", "shared-peer", "two-ended", "twins",
@@ -150,6 +152,53 @@ def played(seed: int, tally: Counter[str]) -> bool | None:
     if up.exit_code is Exit.OK:
         assert carried(sim, sim.tunnel_now("customer-1"))
     return None if faulty else document.exit_code is Exit.OK and up.exit_code is Exit.OK
+
+
+def renewed(seed: int, verb: str, tally: Counter[str]) -> bool:
+    """One restart or rekey; whether it ended proven, or was left out or refused with nothing sent."""
+    chance = random.Random(seed)
+    kind = KINDS[seed % len(KINDS)]
+    sim = fleet(chance, kind)
+    mishap(sim, chance, kind)
+    before, was, began = others(sim), sim.tunnel_now("customer-1"), sim.world.now
+    document = getattr(sim, verb)(tunnels=["customer-1"])
+    tally[f"{verb} {kind} {document.result}"] += 1
+    if document.exit_code is Exit.REFUSED:
+        assert not sim.sent
+        return True
+    if verb == "rekey" and was.state.value == "up":
+        assert sum(outages(sim.events, began).get(place, 0.0) for place in places(was)) == 0
+    if document.exit_code is Exit.OK:
+        now = sim.tunnel_now("customer-1")
+        assert carried(sim, now), document.results
+        old = {spi for end in was.ends for spi in end.spis}
+        assert all(len(end.live) == 1 and not end.spis & old for end in now.ends)
+    after = others(sim)
+    natural = kind == "twins"
+    hurt = {n for n, spis in before.items() if spis and not (after[n] if natural else spis & after[n])}
+    assert not hurt
+    return document.exit_code is Exit.OK
+
+
+def places(tunnel: Tunnel) -> list[tuple[str, str, str]]:
+    """Where its flows are, as the event logs name them."""
+    return [(e.gateway, str(e.selectors.local), str(e.selectors.remote)) for e in tunnel.ends if e.selectors]
+
+
+@pytest.mark.parametrize("verb", ["restart", "rekey"])
+@pytest.mark.parametrize("first", range(0, RENEWALS, CHUNK))
+def test_no_false_renewal_and_no_hurt_neighbour(first: int, verb: str, tally: Counter[str]) -> None:
+    ended: Counter[bool] = Counter()
+    kinds: Counter[str] = Counter()
+    for seed in range(first, min(first + CHUNK, RENEWALS)):
+        try:
+            ended[renewed(seed, verb, kinds)] += 1
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, {KINDS[seed % len(KINDS)]}, {verb}") from error
+    faulty = sum(number for what, number in kinds.items() if what.split()[1] in FAULTY)
+    assert ended[True] >= PROVEN_AT_LEAST * (ended.total() - faulty), kinds
+    tally.update(kinds)
+    tally[f"random renewals by {verb}, of {RENEWALS}; make soak plays 2500"] += ended.total()
 
 
 @pytest.mark.parametrize("first", range(0, RUNS, CHUNK))
