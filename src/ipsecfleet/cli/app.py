@@ -11,7 +11,7 @@ import typer
 
 from ipsecfleet import __version__
 from ipsecfleet.cli.lean import Command, Group
-from ipsecfleet.cli.options import FORMATS, Globals, Selecting, parameters, with_options
+from ipsecfleet.cli.options import FORMATS, Globals, gathered, holders_of, with_options
 from ipsecfleet.cli.session import Session, unread
 from ipsecfleet.errors import Exit, IpsecfleetError, OperatorError
 
@@ -54,20 +54,18 @@ class Ended(Exception):  # noqa: N818  the end of a command is no error
         self.code = code
 
 
-def verb(into: typer.Typer, name: str, *, selects: bool = False) -> Callable[[Verb], Verb]:
-    """Register a command; it gets a Session first, and with `selects` the selecting options as one value."""
+def verb(into: typer.Typer, name: str) -> Callable[[Verb], Verb]:
+    """Register a command; it gets a Session first, and options that belong together as one value each."""
 
     def register(function: Verb) -> Verb:
-        holders = (Selecting, Globals) if selects else (Globals,)
+        holders = holders_of(function)
 
         def call(ctx: typer.Context, **words: Any) -> None:
-            own = {p.name: words.pop(p.name) for p in parameters(Globals)}
-            options = Globals(**own).over(ctx.find_object(Globals) or Globals())
-            if selects:
-                words["selecting"] = Selecting(**{p.name: words.pop(p.name) for p in parameters(Selecting)})
+            options = gathered(Globals, words).over(ctx.find_object(Globals) or Globals())
+            words |= {name: gathered(holder, words) for name, holder in holders.items()}
             raise Ended(_perform(function, options, _path(ctx), words))
 
-        into.command(name, cls=Command)(with_options(function, call, *holders))
+        into.command(name, cls=Command)(with_options(function, call, *holders.values(), Globals))
         return function
 
     return register

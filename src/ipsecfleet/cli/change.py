@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ipsecfleet.cli.app import app, group, verb
-from ipsecfleet.cli.options import Selecting, seconds
-from ipsecfleet.cli.read import FromSnapshot
+from ipsecfleet.cli.options import Pacing, Planning, Selecting, seconds
 from ipsecfleet.cli.session import Session, read_text, write_text
 from ipsecfleet.errors import OperatorError
 
@@ -16,30 +15,20 @@ if TYPE_CHECKING:
     from ipsecfleet.inventory import Selection
     from ipsecfleet.model.document import Document
     from ipsecfleet.plan.restart import RestartOptions
-    from ipsecfleet.plan.stagger import Pace
     from ipsecfleet.run.carrying import Run
 
 runs_app = group("runs", "What was done before: list it, tell its story, finish it or take it back.")
 app.add_typer(runs_app)
 
-PlanOut = Annotated[Path | None, typer.Option("--plan-out", metavar="FILE", help="Write the plan there; send nothing.")]
 Expect = Annotated[str | None, typer.Option("--expect", metavar="SHA256:...", help="Only if the plan has this digest.")]
-Wait = Annotated[
-    str | None, typer.Option("--wait", metavar="TIME", help="For tunnels to be seen established (135s; rekey 60s).")
-]
-Spread = Annotated[
-    str | None, typer.Option("--spread", metavar="TIME", help="Stretch the schedule evenly over so long.")
-]
-AtOnce = Annotated[
-    int | None, typer.Option("--at-once", metavar="N", min=1, help="Negotiations in the whole fleet at one moment.")
-]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Its name, or the beginning of it.")]
 
 
-@verb(app, "down", selects=True)
+@verb(app, "down")
 def down(
     session: Session,
     selecting: Selecting,
+    planning: Planning,
     once: Annotated[bool, typer.Option("--once", help="The classic lines only: nothing is held.")] = False,
     hold: Annotated[
         bool, typer.Option("--hold", help="Also off its list, until up, a reload or a boot (default).")
@@ -53,9 +42,6 @@ def down(
         typer.Option("--settle", metavar="TIME", help="Before the last look (8s); ends the waiting for peers."),
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for negotiations to die.")] = False,
-    from_snapshot: FromSnapshot = None,
-    plan_out: PlanOut = None,
-    expect: Expect = None,
 ) -> "Document":
     """Take tunnels down at every end of ours, keep them down, and prove it."""
     from ipsecfleet.plan.down import DownOptions, Strength
@@ -76,20 +62,16 @@ def down(
         fail_closed=fail_closed,
         forced=session.forced,
     )
-    return changes.change(_planning(session, selection, from_snapshot, plan_out, expect), options)
+    return changes.change(_planning(session, selection, planning), options)
 
 
-@verb(app, "up", selects=True)
+@verb(app, "up")
 def up(
     session: Session,
     selecting: Selecting,
-    wait: Wait = None,
+    pacing: Pacing,
+    planning: Planning,
     let_out: Annotated[bool, typer.Option("--open", help="Where it stays down, drop its traffic no more.")] = False,
-    spread: Spread = None,
-    at_once: AtOnce = None,
-    from_snapshot: FromSnapshot = None,
-    plan_out: PlanOut = None,
-    expect: Expect = None,
 ) -> "Document":
     """Bring tunnels up from the end that begins, and prove it."""
     from ipsecfleet.plan.up import UpOptions
@@ -97,23 +79,19 @@ def up(
 
     selection = selecting.selection()
     _require_tunnels(selection, "up")
-    options = UpOptions(seconds(wait, 135.0, "--wait") or 0.0, let_out, _pace(spread, at_once), session.forced)
-    return changes.change(_planning(session, selection, from_snapshot, plan_out, expect), options)
+    options = UpOptions(pacing.wait_s(135.0), let_out, pacing.pace(), session.forced)
+    return changes.change(_planning(session, selection, planning), options)
 
 
-@verb(app, "restart", selects=True)
+@verb(app, "restart")
 def restart(
     session: Session,
     selecting: Selecting,
+    pacing: Pacing,
+    planning: Planning,
     phase: Annotated[
         str, typer.Option("--phase", metavar="PHASE", help="quick, or both: phase 1 is negotiated anew too.")
     ] = "quick",
-    wait: Wait = None,
-    spread: Spread = None,
-    at_once: AtOnce = None,
-    from_snapshot: FromSnapshot = None,
-    plan_out: PlanOut = None,
-    expect: Expect = None,
 ) -> "Document":
     """Tear tunnels down and bring them up by one write each, staggered, and prove that the keys are new."""
     from ipsecfleet.run import changes
@@ -122,24 +100,20 @@ def restart(
         raise OperatorError(f"--phase {phase!r} is none of quick, both", kind="usage", obj="--phase")
     selection = selecting.selection()
     _require_tunnels(selection, "restart")
-    options = _restarting(session, wait, _pace(spread, at_once), both=phase == "both")
-    return changes.change(_planning(session, selection, from_snapshot, plan_out, expect), options)
+    options = _restarting(session, pacing, both=phase == "both")
+    return changes.change(_planning(session, selection, planning), options)
 
 
-@verb(app, "rekey", selects=True)
+@verb(app, "rekey")
 def rekey(
     session: Session,
     selecting: Selecting,
+    pacing: Pacing,
+    planning: Planning,
     method: Annotated[
         str, typer.Option("--method", metavar="METHOD", help="overlap: the flows are never missing; or restart.")
     ] = "overlap",
     clean: Annotated[bool, typer.Option("--clean", help="Only remove aliases that interrupted rekeys left.")] = False,
-    wait: Wait = None,
-    spread: Spread = None,
-    at_once: AtOnce = None,
-    from_snapshot: FromSnapshot = None,
-    plan_out: PlanOut = None,
-    expect: Expect = None,
 ) -> "Document":
     """Give tunnels new keys while their flows stay, staggered, and prove it."""
     from ipsecfleet.plan.rekey import RekeyOptions
@@ -149,11 +123,10 @@ def rekey(
         raise OperatorError(f"--method {method!r} is none of overlap, restart", kind="usage", obj="--method")
     selection = selecting.selection()
     _require_tunnels(selection, "rekey")
-    pace, run = _pace(spread, at_once), _planning(session, selection, from_snapshot, plan_out, expect)
+    run = _planning(session, selection, planning)
     if method == "restart" and not clean:
-        return changes.change(run, _restarting(session, wait, pace, both=False))
-    waited = seconds(wait, 60.0, "--wait") or 0.0
-    return changes.change(run, RekeyOptions(clean, waited, pace, session.forced))
+        return changes.change(run, _restarting(session, pacing, both=False))
+    return changes.change(run, RekeyOptions(clean, pacing.wait_s(60.0), pacing.pace(), session.forced))
 
 
 @verb(app, "apply")
@@ -214,16 +187,10 @@ def _require_tunnels(selection: "Selection", verb: str) -> None:
         raise OperatorError(f"{verb} which tunnels?", kind="usage", obj=verb, hint=hint)
 
 
-def _restarting(session: Session, wait: str | None, pace: "Pace", *, both: bool) -> "RestartOptions":
+def _restarting(session: Session, pacing: Pacing, *, both: bool) -> "RestartOptions":
     from ipsecfleet.plan.restart import RestartOptions
 
-    return RestartOptions(both, seconds(wait, 135.0, "--wait") or 0.0, pace, session.forced)
-
-
-def _pace(spread: str | None, at_once: int | None) -> "Pace":
-    from ipsecfleet.plan.stagger import Pace
-
-    return Pace(seconds(spread, None, "--spread"), at_once)
+    return RestartOptions(both, pacing.wait_s(135.0), pacing.pace(), session.forced)
 
 
 def _require_tunnels_and_gateways(selection: "Selection") -> None:
@@ -235,12 +202,11 @@ def _require_tunnels_and_gateways(selection: "Selection") -> None:
         raise OperatorError("down on which gateways?", kind="usage", obj="down", hint=hint)
 
 
-def _planning(
-    session: Session, selection: "Selection", snapshot: Path | None, plan_out: Path | None, expect: str | None
-) -> "Run":
-    """What down and up work with; with a saved snapshot or a plan to be written nothing is sent."""
+def _planning(session: Session, selection: "Selection", planning: Planning) -> "Run":
+    """What a changing verb works with; with a saved snapshot or a plan to be written nothing is sent."""
+    snapshot, plan_out = planning.from_snapshot, planning.plan_out
     session.dry |= snapshot is not None or plan_out is not None
     if not session.dry:
         session.require_consent()
     write = None if plan_out is None else partial(write_text, plan_out)
-    return session.run(selection, snapshot=session.read_snapshot(snapshot), plan_out=write, expect=expect)
+    return session.run(selection, snapshot=session.read_snapshot(snapshot), plan_out=write, expect=planning.expect)

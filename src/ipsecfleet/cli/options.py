@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
@@ -16,6 +16,9 @@ from ipsecfleet.errors import OperatorError
 
 if TYPE_CHECKING:
     from ipsecfleet.inventory import Selection
+    from ipsecfleet.plan.stagger import Pace
+
+Held = TypeVar("Held")
 
 FORMATS = ("table", "plain", "json", "ndjson")
 COLORS = ("auto", "always", "never")
@@ -129,6 +132,64 @@ class Selecting:
             exclude=self.exclude or (),
             state=self.state or (),
         )
+
+
+FromSnapshot = Annotated[
+    Path | None, typer.Option("--from-snapshot", metavar="FILE", help="A snapshot saved by --save.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """The options of a verb that makes a plan, as typed."""
+
+    from_snapshot: FromSnapshot = None
+    plan_out: Annotated[
+        Path | None, typer.Option("--plan-out", metavar="FILE", help="Write the plan there; send nothing.")
+    ] = None
+    expect: Annotated[
+        str | None, typer.Option("--expect", metavar="SHA256:...", help="Only if the plan has this digest.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """The options of a verb that begins negotiations, as typed."""
+
+    wait: Annotated[
+        str | None, typer.Option("--wait", metavar="TIME", help="For tunnels to be seen established (135s; rekey 60s).")
+    ] = None
+    spread: Annotated[
+        str | None, typer.Option("--spread", metavar="TIME", help="Stretch the schedule evenly over so long.")
+    ] = None
+    at_once: Annotated[
+        int | None, typer.Option("--at-once", metavar="N", min=1, help="Negotiations in the whole fleet at one moment.")
+    ] = None
+
+    def pace(self) -> "Pace":
+        """What they mean for a schedule."""
+        from ipsecfleet.plan.stagger import Pace
+
+        return Pace(seconds(self.spread, None, "--spread"), self.at_once)
+
+    def wait_s(self, default: float) -> float:
+        """How long is waited, in seconds."""
+        return seconds(self.wait, default, "--wait") or 0.0
+
+
+HOLDERS = (Selecting, Planning, Pacing)
+"""Options that belong together; a command that has a parameter of one of these types has all of them."""
+
+
+def holders_of(function: Callable[..., Any]) -> dict[str, type]:
+    """The parameters of a command that hold options, by their names."""
+    own = inspect.signature(function).parameters.values()
+    return {p.name: p.annotation for p in own if p.annotation in HOLDERS}
+
+
+def gathered(holder: Callable[..., Held], words: dict[str, Any]) -> Held:
+    """The options of a holder, taken out of `words`."""
+    return holder(**{f.name: words.pop(f.name) for f in fields(holder)})  # type: ignore[arg-type]
 
 
 def seconds(text: str | None, default: float | None, option: str) -> float | None:

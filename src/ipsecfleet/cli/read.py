@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ipsecfleet.cli.app import app, verb
-from ipsecfleet.cli.options import Selecting, seconds
+from ipsecfleet.cli.options import FromSnapshot, Selecting, seconds
 from ipsecfleet.cli.session import Session, read_text, write_text
 from ipsecfleet.errors import GatewayError, OperatorError
 
@@ -22,12 +22,9 @@ WHAT = ("tunnels", "sas", "flows", "gateways")
 FromFile = Annotated[
     Path | None, typer.Option("--from-file", metavar="FILE", help="A saved isakmpd.result; - is stdin.")
 ]
-FromSnapshot = Annotated[
-    Path | None, typer.Option("--from-snapshot", metavar="FILE", help="A snapshot saved by --save.")
-]
 
 
-@verb(app, "show", selects=True)
+@verb(app, "show")
 def show(
     session: Session,
     selecting: Selecting,
@@ -57,7 +54,7 @@ def show(
     return document
 
 
-@verb(app, "lines", selects=True)
+@verb(app, "lines")
 def lines(
     session: Session, selecting: Selecting, from_file: FromFile = None, from_snapshot: FromSnapshot = None
 ) -> "Document":
@@ -74,7 +71,7 @@ def lines(
     return lines_of(_reading(session, selection, from_snapshot), session.forced)
 
 
-@verb(app, "forecast", selects=True)
+@verb(app, "forecast")
 def forecast(
     session: Session,
     selecting: Selecting,
@@ -139,7 +136,7 @@ def names(
     return names_of(files)
 
 
-@verb(app, "check", selects=True)
+@verb(app, "check")
 def check(
     session: Session,
     selecting: Selecting,
