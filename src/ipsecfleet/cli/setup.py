@@ -9,15 +9,16 @@ import typer
 
 from ipsecfleet.cli.app import app, group, verb
 from ipsecfleet.cli.options import seconds
-from ipsecfleet.cli.session import Session
+from ipsecfleet.cli.session import Session, read_text
 from ipsecfleet.errors import OperatorError
 
 if TYPE_CHECKING:
     from ipsecfleet.lab import LabInfo
-    from ipsecfleet.model.document import Document
+    from ipsecfleet.model.document import Document, GatewayName
+    from ipsecfleet.model.fleet import Fleet
     from ipsecfleet.transport.trust import ShownKeys
 
-inventory_app = group("inventory", "Check the inventory, or list what is in it.")
+inventory_app = group("inventory", "Check the inventory, list what is in it, or make one to begin with.")
 lab_app = group("lab", "Simulated gateways on loopback: real SSH, a real FIFO, a faithful isakmpd.")
 app.add_typer(inventory_app)
 app.add_typer(lab_app)
@@ -42,12 +43,32 @@ def inventory_check(session: Session) -> "Document":
 @verb(inventory_app, "list")
 def inventory_list(session: Session) -> "Document":
     """List the gateways of the inventory."""
-    from ipsecfleet.model.document import Document, GatewayName
+    from ipsecfleet.model.document import Document
 
-    rows = tuple(
-        GatewayName(g.name, g.address, g.groups, g.carp.group if g.carp else None) for g in session.fleet.gateways
-    )
-    return Document("inventory list", inventory=rows)
+    return Document("inventory list", inventory=_listed(session.fleet))
+
+
+def _listed(fleet: "Fleet") -> "tuple[GatewayName, ...]":
+    from ipsecfleet.model.document import GatewayName
+
+    return tuple(GatewayName(g.name, g.address, g.groups, g.carp.group if g.carp else None) for g in fleet.gateways)
+
+
+@verb(inventory_app, "import")
+def inventory_import(
+    _session: Session,
+    what: Annotated[str, typer.Argument(metavar="ansible", help="What the file is: ansible.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What ansible-inventory --list printed; - is stdin.")],
+) -> "Document":
+    """Print an inventory to begin with, made from what there is."""
+    from ipsecfleet.inventory import parse
+    from ipsecfleet.inventory.ansible import from_ansible
+    from ipsecfleet.model.document import Document
+
+    if what != "ansible":
+        raise OperatorError(f"import {what!r}: there is ansible", kind="usage", obj="inventory import")
+    text = from_ansible(sys.stdin.read() if str(file) == "-" else read_text(file), str(file))
+    return Document("inventory import", inventory=_listed(parse(text, source=f"what {file} means")), text=text)
 
 
 @verb(app, "trust")

@@ -177,7 +177,7 @@ class CourseRow:
 class Document:
     """Everything one command says; `result` and `exit_code` belong together (EXIT STATUS).
 
-    `digest` is that of the plan as a file (plan.planfile).
+    `digest` is that of the plan as a file (plan.planfile); `text` is printed as it is where people read.
     """
 
     command: str
@@ -198,6 +198,7 @@ class Document:
     forecast: tuple[ForecastRow, ...] | None = None
     courses: tuple[CourseRow, ...] | None = None
     digest: str | None = None
+    text: str | None = None
     plan: Plan | None = None
     results: tuple[TunnelResult, ...] = ()
     warnings: tuple[IpsecfleetError, ...] = ()

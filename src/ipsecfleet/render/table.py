@@ -32,6 +32,8 @@ def render(document: Document, look: Look = DEFAULT) -> str:
     """The principal array as a table; of a run that has ended, its results."""
     if document.results:
         return results_text(document, look)
+    if document.text is not None:
+        return document.text
     name = principal({array for array, of in ARRAYS.items() if of(document) is not None})
     return TABLES[name](document, look) if name is not None else ""
 
