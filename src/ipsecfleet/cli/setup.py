@@ -25,6 +25,7 @@ app.add_typer(lab_app)
 
 Dir = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where the lab lives.")]
 LAB = Path("lab")
+TUNNELS = "tunnels"
 
 
 @verb(inventory_app, "check")
@@ -36,6 +37,11 @@ def inventory_check(session: Session) -> "Document":
     if path is None:
         raise OperatorError("there is no inventory to check", kind="inventory", hint="name one by -i")
     fleet = session.fleet
+    folder = path.parent / TUNNELS
+    if folder.is_dir():
+        from ipsecfleet.cli.tunnels import check_files
+
+        return check_files(fleet, path, folder)
     text = f"{len(fleet.gateways)} gateways and {len(fleet.tunnels)} tunnels, no error"
     return _facts("inventory check", [(str(path), text)])
 
