@@ -257,6 +257,22 @@ def test_after_a_boot_without_its_tunnels_a_gateway_gets_them_back_one_at_a_time
     assert [s.action for s in document.steps or ()] == ["load"] * 6
 
 
+def test_a_digest_is_the_same_a_moment_later() -> None:
+    sim = settled(lambda: customers(4))
+
+    def digest() -> tuple[str | None, list[float]]:
+        document = sim.restart(run={"dry_run": True}, **EVERY)
+        assert document.plan is not None
+        return document.digest, [n.begin_s for n in document.plan.negotiations]
+
+    sim.settle(min(t.ends[0].live[0].soft_s or 0 for t in sim.view().tunnels) - 9)
+    first = digest()
+    sim.settle(4)
+    second = digest()
+    assert first[1] != second[1]
+    assert first[0] == second[0]
+
+
 def leave_an_alias(sim: SimFleet) -> None:
     sim.fifo(
         "hub", "C set [ipsecfleet-rekey-47aca557]:Phase=2 force", "C set [ipsecfleet-rekey-01234567]:Phase=2 force"

@@ -2,9 +2,9 @@
 
     {"schema": 1, "run": ID, "digest": "sha256:…", "order": {…}, "plan": {…}}
 
-The digest covers the order and the plan with all that it rests on, but not its notes, which are made for reading. There
-are no SPIs in a plan, no secrets, and no times but the waits between its waves. `run` tells one file from another of
-the same digest: a plan is used once.
+The digest covers the order and the plan with all that it rests on, but not its notes, which are made for reading, and
+not the moments of its negotiations, which are another second by second: they keep clear of natural rekeys. There are no
+SPIs in a plan, and no secrets. `run` tells one file from another of the same digest: a plan is used once.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ class PlanFile:
     @property
     def digest(self) -> str:
         """`sha256:` and 64 hex digits, over all but `run` and the plan's notes."""
-        said = {"order": _codec().unstructure(self.order), "plan": _encoded(replace(self.plan, notes=()))}
+        said = {"order": _codec().unstructure(self.order), "plan": _encoded(_timeless(self.plan))}
         return "sha256:" + hashlib.sha256(_canonical(said).encode()).hexdigest()
 
     def encode(self) -> str:
@@ -65,6 +65,13 @@ def decode(text: str, source: str) -> PlanFile:
     if said != found.digest:
         raise _bad(source, "it was changed after it was written")
     return found
+
+
+def _timeless(plan: Plan) -> Plan:
+    """What stays the same of a plan for the same fleet, from one moment to the next."""
+    without = (replace(n, begin_s=0.0, why="") for n in plan.negotiations)
+    ordered = tuple(sorted(without, key=lambda n: (n.tunnel, n.gateway, [s.action for s in n.steps])))
+    return replace(plan, notes=(), negotiations=ordered)
 
 
 def _bad(source: str, why: str) -> OperatorError:

@@ -2,7 +2,7 @@
 
 `t quick` and `c` at the end that begins the negotiations (recipes.md 2). Where that is a foreign peer, `t quick` alone:
 its check brings the tunnel back within 60 s. A tunnel that is down anyway is brought up. `--phase both` adds `t main`
-for the first tunnel of every phase 1, and only when the last phase 1 that we began is older than 120 s: its responder
+with one tunnel of every phase 1, and only when the last phase 1 that we began is older than 120 s: its responder
 would not answer a new one before (recipes.md 3), and waiting costs nothing while the tunnel is still up.
 """
 
@@ -116,7 +116,7 @@ class _Restart:
         return steps.quick(strand.tunnel.name, end, name, (*role, *sole), Undo(Action.CONNECT, "negotiated anew"))
 
     def _mains(self, strand: Strand, end: End) -> tuple[Step, ...]:
-        """`t main`, for the first tunnel of a phase 1: the ones after it find it new."""
+        """`t main`, with one tunnel of each phase 1: once is enough."""
         names = dict.fromkeys(str(sa.name) for sa in end.phase1_sas if sa.ready and not sa.replaced and sa.name)
         mine = [n for n in names if self.options.both and not strangers_under_phase1(self.view, end, n)]
         first = [n for n in mine if (end.gateway, n) not in self._renewed]
