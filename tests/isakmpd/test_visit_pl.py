@@ -634,11 +634,12 @@ def test_the_name_of_a_policy_may_be_freed_memory(gateway: Gateway, policy: str,
         assert gateway.only(visit.Exchanges()) == ("ok", f"{begun}{shown}\n")
 
 
-def test_a_long_value_may_have_been_cut_and_does_not_leave(gateway: Gateway) -> None:
+def test_a_long_value_may_have_been_cut_and_does_not_leave_but_that_it_is_there(gateway: Gateway) -> None:
     longest = "Address=\t" + "n" * (198 - len("Address=\t"))
-    lines = ["conf_report: dumping running configuration", "[a]", longest, f"{longest}n"]
+    tag = f"PF-Tag=\t{'t' * 199}"
+    lines = ["conf_report: dumping running configuration", "[a]", longest, f"{longest}n", tag]
     with gateway.daemon(state=state(lines)):
-        assert gateway.only(visit.Exchanges()) == ("ok", f"[a]\n{longest}\n")
+        assert gateway.only(visit.Exchanges()) == ("ok", f"[a]\n{longest}\nPF-Tag=\t\n")
 
 
 @pytest.mark.parametrize(
