@@ -122,9 +122,14 @@ class Staggering:
     def _ready_at(self, negotiation: Negotiation) -> float:
         """When it may begin as far as is known; never, while one of its machines is busy."""
         lanes = (min(self._lanes_of(machine), default=float("inf")) for machine in negotiation.machines)
-        known = {n.tunnel for n in (*self._queue, *self._acting.values(), *(u.negotiation for u in self._underway))}
-        waits = negotiation.after in known - self._established
-        return float("inf") if waits else max(self._base + negotiation.begin_s, *lanes)
+        return float("inf") if self._waits(negotiation) else max(self._base + negotiation.begin_s, *lanes)
+
+    def _waits(self, negotiation: Negotiation) -> bool:
+        """Whether another one must be established first, and may still be."""
+        if negotiation.after in {None, *self._established}:
+            return False
+        left = (*self._queue, *self._acting.values(), *(u.negotiation for u in self._underway))
+        return any(n.tunnel == negotiation.after for n in left)
 
     def _lanes_of(self, machine: str) -> list[float]:
         """When each of the negotiations that a machine bears at once may begin; those that run are not there."""
