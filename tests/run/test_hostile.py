@@ -36,6 +36,8 @@ from ipsecfleet.run.reading import Reading
 from ipsecfleet.transport import FakeTransport, Outcome, Visit
 
 SAMPLE = 60
+OWN_FILE = re.compile(r"ipsecctl -f /etc/IPsec/tunnel-\d\.conf")
+"""What a gateway is told that says it knows nothing of its tunnel: the file that the inventory has there."""
 RUNS = 400 if os.environ.get("IPSECFLEET_SOAK") else SAMPLE
 HOSTILE = "branch-1"
 HONEST = ("hub", "branch-2", "branch-3")
@@ -248,4 +250,5 @@ def test_no_honest_gateway_gets_a_line_of_a_hostile_one(
     for name, lines in sent(sim).items():
         assert lines <= allowed[verb, known][name], name
     for line in (line for lines in sim.sent.values() for line in lines):
-        fifo.validate_write((line,))
+        if not OWN_FILE.fullmatch(line):
+            fifo.validate_write((line,))

@@ -68,7 +68,10 @@ class Interleavings(RuleBasedStateMachine):
     def true(self, verb: str, tunnel: str, document: Document) -> None:
         assert document.exit_code is not Exit.BUG, document.errors
         if document.exit_code is Exit.OK:
-            assert self.left_out(document) or self.carried(tunnel) == (verb != "down"), (document.results, document.plan)
+            assert self.left_out(document) or self.carried(tunnel) == (verb != "down"), (
+                document.results,
+                document.plan,
+            )
 
     def left_out(self, document: Document) -> bool:
         """A held tunnel is not restarted."""
