@@ -10,10 +10,12 @@ from jsonschema import Draft202012Validator
 
 from ipsecfleet.errors import Exit, GatewayError, OperatorError, RefusedError, UnreachableError
 from ipsecfleet.model.document import (
+    CourseRow,
     Document,
     EventRow,
     Finding,
     FlowRow,
+    ForecastRow,
     GatewayName,
     GatewayRow,
     LineRow,
@@ -339,6 +341,23 @@ DOCUMENTS = {
                 "proven",
             ),
             EventRow(AT + 3, "bug", "Traceback", "hub-fra1"),
+        ),
+    ),
+    "forecast": Document(
+        "forecast",
+        gateways=(GatewayRow("hub-fra1", "ok"), GatewayRow("br-oslo", "ok")),
+        forecast=(
+            ForecastRow(None, False, 10.0, 3, 61.0, AT + 61, 2.3, ("customer-1", "oslo-fra"), (0, 3, 1)),
+            ForecastRow("hub-fra1", False, 10.0, 6, 61.0, AT + 61, 6.0, tuple(f"customer-{n}" for n in range(6)), (6,)),
+            ForecastRow("hub-fra1", True, 10.0, 1, 5.0, AT + 5, 1.0, ("customer-1",), (1, 1, 0)),
+            ForecastRow("br-oslo", False, 10.0, 0),
+        ),
+    ),
+    "courses": Document(
+        "lab simulate",
+        courses=(
+            CourseRow("all at once", (167, 22, 19), 83.0, 15.4, 374.0, 202),
+            CourseRow("one each 1 s", (10, 18, 19), 0.0, 0.0, None, 0),
         ),
     ),
     "failure": Document(

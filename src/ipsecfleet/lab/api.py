@@ -196,12 +196,14 @@ def _end(lab: LabDir, pid: int) -> None:
         lambda: os.kill(pid, signal.SIGTERM),
         lambda: os.kill(pid, signal.SIGKILL),
     )
-    with lab.pid.open() as file:
+    with contextlib.suppress(FileNotFoundError), lab.pid.open() as file:
         for plea in pleas:
             with contextlib.suppress(OSError):
                 plea()
             if _ends(file):
                 return
+    if not lab.pid.exists():  # it was ending by itself
+        return
     raise IpsecfleetError(f"process {pid} of the lab in {lab.root} does not end")
 
 
