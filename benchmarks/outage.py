@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tabulate import tabulate
 
 from ipsecfleet import lab
 
+BACK_S = 90.0
 GATEWAY, TUNNEL, NAME = "hub-fra1", "customer-1", "from-172.16.1.0/24-to-192.168.1.0/24"
 
 
@@ -31,9 +33,16 @@ def missing_ms(root: Path, work: Callable[[], None]) -> float:
     """For how long the tunnel's flow out was away while `work` was done."""
     since = len(events(root))
     work()
-    out = [e for e in events(root)[since:] if f"from-{e.get('local')}-to-{e.get('remote')}" == NAME]
-    moments = {str(e["event"]): float(str(e["at"])) for e in out if e.get("direction") == "out"}
+    until = time.monotonic() + BACK_S
+    while set(moments := flow_events(root, since)) == {"flow-delete"} and time.monotonic() < until:
+        time.sleep(0.05)
     return 1000 * (moments["flow-add"] - moments["flow-delete"]) if "flow-delete" in moments else 0.0
+
+
+def flow_events(root: Path, since: int) -> dict[str, float]:
+    """When the flow came and went last."""
+    out = [e for e in events(root)[since:] if f"from-{e.get('local')}-to-{e.get('remote')}" == NAME]
+    return {str(e["event"]): float(str(e["at"])) for e in out if e.get("direction") == "out"}
 
 
 def ipsecfleet(root: Path, *words: str) -> None:
