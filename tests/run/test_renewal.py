@@ -1,6 +1,7 @@
 """restart and rekey of simulated fleets: new keys, proven; what the tunnels' own logs say of it."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from fleets import HUB, PEER, carp, customers, name, pair, star
@@ -307,6 +308,17 @@ def _clone(sim: SimFleet) -> list[str]:
     connections = sim.view().snapshot.gateways["hub"].connections
     assert isinstance(connections, tuple)
     return [f"C set [ipsecfleet-rekey-47aca557]:{tag}={value} force" for tag, value in connections[0].tags or ()]
+
+
+def test_one_tunnel_at_a_time_is_rekeyed_at_a_gateway_whatever_it_bears() -> None:
+    """Each write puts the re-initialisation off, so a second one would keep the first one's alias up."""
+    sim = settled(lambda: customers(4, per_gateway_parallel=9))
+    began = sim.world.now
+    document = sim.rekey(**EVERY)
+    assert document.exit_code is Exit.OK
+    assert busiest(sim.events, began)["hub"] == 1
+    adds = [float(str(e["at"])) for e in sim.events if str(e.get("line", "")).startswith("c ipsecfleet-rekey-")]
+    assert all(b - a >= 6 for a, b in pairwise(adds))
 
 
 def test_duplicates_are_healed_by_a_rekey() -> None:

@@ -132,14 +132,15 @@ class Plan:
 
     `already` are tunnels with nothing left to do; `caveats` say what its proof will not cover; `settle_s` passes before
     the last look, which is repeated until `look_again_s` after the change (both in the gateway's seconds). `basis` is what
-    the plan rests on at each gateway that it changes. No more than `at_once` negotiations run in the whole fleet, where
-    that is a limit. `finally_` is done at last for tunnels that were proven, `otherwise` for those that were not.
+    the plan rests on at each gateway that it changes. No more than `at_once` negotiations run in the whole fleet, and no
+    more than `at_each` at one machine, where that is a limit. `finally_` is done at last for tunnels that were proven, `otherwise` for those that were not.
     """
 
     verb: str
     waves: tuple[Wave, ...] = ()
     negotiations: tuple[Negotiation, ...] = ()
     at_once: int | None = None
+    at_each: int | None = None
     targets: tuple[Target, ...] = ()
     already: tuple[str, ...] = ()
     refusals: tuple[RefusedError, ...] = ()

@@ -26,6 +26,9 @@ from ipsecfleet.plan.stagger import ATTEMPT_S, Job, Pace, gap_s, lasts_s, machin
 from ipsecfleet.plan.up import REINIT_S
 from ipsecfleet.plan.view import View
 
+ALONE = 1
+"""How many tunnels are rekeyed at one machine at a time, whatever it bears (recipes.md 4)."""
+
 SETTLE_S = 2.0
 """Before the last look."""
 
@@ -47,11 +50,12 @@ def plan_rekey(view: View, chosen: Sequence[Tunnel], options: RekeyOptions, befo
     strands = strands_of(view, chosen, options.forced)
     work = [s for s in strands if not s.held and not (before is not None and s.is_new(before))]
     rekeying = _Rekey(view, work, options)
-    begun, times = negotiations(rekeying.jobs(), options.pace, view)
+    begun, times = negotiations(rekeying.jobs(), replace(options.pace, at_each=ALONE), view)
     return Plan(
         verb="rekey",
         negotiations=begun,
         at_once=options.pace.at_once,
+        at_each=ALONE,
         targets=tuple(chain.from_iterable(s.targets for s in work)),
         already=tuple(dict.fromkeys(s.tunnel.name for s in strands if s not in work and not s.held)),
         refusals=refuse.without(rekeying.refusals(), options.forced),

@@ -33,10 +33,11 @@ ROOM = "room between key computations"
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What the operator may ask of a schedule: how long it takes, and how many negotiations run in the whole fleet."""
+    """What may be asked of a schedule: how long it takes, how many run in the whole fleet, and how many at one machine."""
 
     spread_s: float | None = None
     at_once: int | None = None
+    at_each: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Natural:
 
 def stagger(jobs: Sequence[Job], pace: Pace, view: View) -> Stagger:
     """A moment for every job. Pure and deterministic; OperatorError where `spread_s` is too short."""
-    table = _Table(lambda m: view.gateway(m).per_gateway_parallel, pace.at_once, tuple(naturals(view)))
+    table = _Table(lambda m: view.bears(m, pace.at_each), pace.at_once, tuple(naturals(view)))
     ready = [i for i, job in enumerate(jobs) if not job.wait_s]
     waiting = [i for i, job in enumerate(jobs) if job.wait_s]
     slots: list[list[int]] = []
@@ -145,7 +146,7 @@ def naturals(view: View) -> Iterable[Natural]:
 def machines_of(tunnel: Tunnel, end: End) -> Edge:
     """The two that compute for an end's negotiations: its gateway, and the other end's, or the peer's address."""
     mirror = end.selectors.mirrored() if end.selectors is not None else None
-    others = [e for e in tunnel.ends if e.gateway != end.gateway and e.peer is not None]
+    others = [e for e in tunnel.ends if e.gateway != end.gateway]
     there = [e.gateway for e in others if e.selectors == mirror and e.state is not State.BACKUP]
     return end.gateway, (there[0] if there else end.peer or tunnel.name)
 

@@ -30,6 +30,11 @@ class View:
         """The gateway of that name; one the inventory does not know has the defaults."""
         return self.fleet.gateway(name) or Gateway(name, name)
 
+    def bears(self, machine: str, most: int | None = None) -> int:
+        """How many negotiations a machine works on at once: as many as the inventory says, one if it is not ours."""
+        bears = self.gateway(machine).per_gateway_parallel
+        return bears if most is None else min(bears, most)
+
     def backup(self, name: str) -> bool:
         return is_backup(self.fleet.gateway(name), self.snapshot)
 

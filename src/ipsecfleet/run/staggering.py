@@ -133,7 +133,7 @@ class Staggering:
 
     def _lanes_of(self, machine: str) -> list[float]:
         """When each of the negotiations that a machine bears at once may begin; those that run are not there."""
-        return self._lanes.setdefault(machine, [self._base] * self.view.gateway(machine).per_gateway_parallel)
+        return self._lanes.setdefault(machine, [self._base] * self.view.bears(machine, self.plan.at_each))
 
     def _release(self, negotiation: Negotiation) -> None:
         for machine in negotiation.machines:
