@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ipsecfleet.cli.app import app, group, verb
-from ipsecfleet.cli.options import Pacing, Planning, Selecting, seconds
+from ipsecfleet.cli.options import Expect, Pacing, Planning, Selecting, seconds
 from ipsecfleet.cli.session import Session, read_text, write_text
 from ipsecfleet.errors import OperatorError
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 runs_app = group("runs", "What was done before: list it, tell its story, finish it or take it back.")
 app.add_typer(runs_app)
 
-Expect = Annotated[str | None, typer.Option("--expect", metavar="SHA256:...", help="Only if the plan has this digest.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Its name, or the beginning of it.")]
 
 
@@ -121,10 +120,12 @@ def rekey(
 
     if method not in {"overlap", "restart"}:
         raise OperatorError(f"--method {method!r} is none of overlap, restart", kind="usage", obj="--method")
+    if clean and method == "restart":
+        raise OperatorError("--clean rekeys nothing, so it has no --method", kind="usage", obj="--clean")
     selection = selecting.selection()
     _require_tunnels(selection, "rekey")
     run = _planning(session, selection, planning)
-    if method == "restart" and not clean:
+    if method == "restart":
         return changes.change(run, _restarting(session, pacing, both=False))
     return changes.change(run, RekeyOptions(clean, pacing.wait_s(60.0), pacing.pace(), session.forced))
 

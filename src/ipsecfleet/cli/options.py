@@ -139,6 +139,9 @@ FromSnapshot = Annotated[
 ]
 
 
+Expect = Annotated[str | None, typer.Option("--expect", metavar="SHA256:...", help="Only if the plan has this digest.")]
+
+
 @dataclass(frozen=True, slots=True)
 class Planning:
     """The options of a verb that makes a plan, as typed."""
@@ -147,9 +150,7 @@ class Planning:
     plan_out: Annotated[
         Path | None, typer.Option("--plan-out", metavar="FILE", help="Write the plan there; send nothing.")
     ] = None
-    expect: Annotated[
-        str | None, typer.Option("--expect", metavar="SHA256:...", help="Only if the plan has this digest.")
-    ] = None
+    expect: Expect = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ side still computes for it is wasted, and the next one begins 120 s after it beg
 
 import heapq
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -134,11 +134,6 @@ def fleet(gateways: int, tunnels: int, seed: int) -> list[Edge]:
     chance = random.Random(seed)  # noqa: S311  the same
     homes = sorted(int(gateways * chance.random() ** 2) for _ in range(tunnels))
     return [(f"gw{home}", f"peer{n}") for n, home in enumerate(homes)]
-
-
-def busiest(edges: Sequence[Edge]) -> int:
-    """How many tunnels the fullest machine has."""
-    return max(Counter(machine for edge in edges for machine in edge).values(), default=0)
 
 
 def _most_within(moments: Sequence[float]) -> int:

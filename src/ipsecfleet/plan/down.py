@@ -14,14 +14,14 @@ from itertools import chain
 from ipsecfleet.errors import RefusedError
 from ipsecfleet.model.condition import SoleHolder
 from ipsecfleet.model.net import same_address
-from ipsecfleet.model.plan import Action, Plan, Step, Target, Undo, Wave
+from ipsecfleet.model.plan import Action, Plan, Step, Undo, Wave
 from ipsecfleet.model.sa import Role
 from ipsecfleet.model.snapshot import Listing, Unknown
 from ipsecfleet.model.tunnel import End, State, Tunnel
 from ipsecfleet.plan import closing, files, refuse, steps
 from ipsecfleet.plan.neighbours import Neighbours, strangers_under_phase1
 from ipsecfleet.plan.steps import HELD_FORM
-from ipsecfleet.plan.view import View, is_active
+from ipsecfleet.plan.view import View, is_active, target_of
 
 LOOK_AGAIN_S = 70.0
 """A peer tries again within its check interval, 60 s; ten more for the negotiation."""
@@ -64,7 +64,7 @@ def plan_down(view: View, chosen: Sequence[Tunnel], options: DownOptions) -> Pla
     return Plan(
         verb="down",
         waves=waves,
-        targets=tuple(_target(t, e) for t, e in job.readable),
+        targets=tuple(target_of(t, e) for t, e in job.readable),
         already=tuple(t.name for t in chosen if t not in work),
         refusals=refuse.without(job.refusals(touched), options.forced),
         notes=tuple(job.notes(touched)),
@@ -274,17 +274,6 @@ class _Job:
             yield "--once: an active peer undoes this within 60 s, any re-initialisation within 5"
         if self.options.strength is Strength.REMOVE:
             yield "the include line in /etc/ipsec.conf brings it back at the next boot"
-
-
-def _target(tunnel: Tunnel, end: End) -> Target:
-    return Target(
-        tunnel=tunnel.name,
-        gateway=end.gateway,
-        connection=end.connection,
-        peer=end.peer,
-        selectors=end.selectors,
-        active=is_active(end),
-    )
 
 
 def _waves(chosen: Sequence[Tunnel], early: Sequence[Step], late: Sequence[Step]) -> tuple[Wave, ...]:

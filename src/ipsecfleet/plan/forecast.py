@@ -55,11 +55,13 @@ class Peak:
 
 def forecast(view: View, horizon_s: float, plan: Plan | None = None) -> tuple[Computation, ...]:
     """Every computation up to `horizon_s` from now, in order of time; with a plan, as it would be then."""
-    renewed = {n.tunnel: n for n in (plan.negotiations if plan is not None else ())}
+    begun = plan.negotiations if plan is not None else ()
+    renewed = {(t.gateway, t.connection): n for n in begun for t in n.targets}
     chains = list(_chains(view))
-    found = [c for chain in chains for c in _course(chain, horizon_s, renewed.get(chain.tunnel))]
-    known = {chain.tunnel for chain in chains if chain.phase == 2}
-    found += [c for n in renewed.values() if n.tunnel not in known for c in _of_plan(n, 1.0)]
+    found = [c for chain in chains for c in _course(chain, horizon_s, renewed.get(chain.of))]
+    known = {chain.of for chain in chains if chain.phase == 2}
+    fresh = [n for n in begun if not known & {(t.gateway, t.connection) for t in n.targets}]
+    found += [c for n in fresh for c in _of_plan(n, 1.0)]
     return tuple(sorted((c for c in found if c.in_s <= horizon_s), key=lambda c: (c.in_s, c.machine, c.tunnel)))
 
 
@@ -70,8 +72,8 @@ def peak(computations: Iterable[Computation], window_s: float) -> Peak:
     for last, computation in enumerate(ordered):
         while computation.in_s - ordered[first].in_s >= window_s:
             first += 1
-        inside = ordered[first : last + 1]
-        if len(inside) > best.count:
+        if last + 1 - first > best.count:
+            inside = ordered[first : last + 1]
             names = tuple(dict.fromkeys(c.tunnel for c in inside))
             best = Peak(len(inside), inside[0].in_s, sum(c.cost for c in inside), names)
     return best
@@ -101,8 +103,12 @@ def outlook(view: View, plan: Plan) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Chain:
-    """What one SA and its successors do: renewed first `in_s` from now, by one that lives `lifetime_s`."""
+    """What one SA and its successors do: renewed first `in_s` from now, by one that lives `lifetime_s`.
 
+    `of` is the gateway where it is known, and the connection there.
+    """
+
+    of: tuple[str, str | None]
     tunnel: str
     phase: int
     machines: Edge
@@ -129,7 +135,8 @@ def _of_end(view: View, tunnel: Tunnel, end: End, phase1: Iterable[Sa]) -> Itera
         due = _due(tunnel.name, sa)
         if due is not None and sa.lifetime_s:
             cost = weight(group) if sa.phase == 2 else 1.0
-            yield _Chain(tunnel.name, sa.phase, machines_of(tunnel, end), due, float(sa.lifetime_s), cost)
+            of = (end.gateway, end.connection)
+            yield _Chain(of, tunnel.name, sa.phase, machines_of(tunnel, end), due, float(sa.lifetime_s), cost)
 
 
 def _due(name: str, sa: Sa) -> float | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ipsecfleet.model.plan import Target
 from ipsecfleet.model.tunnel import End, State, Tunnel
-from ipsecfleet.plan.view import View, is_active
+from ipsecfleet.plan.view import View, is_active, strands, target_of
 
 Spis = Mapping[str, frozenset[int]]
 """The SPIs that were live on each gateway at some moment."""
@@ -32,10 +32,7 @@ class Strand:
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        return tuple(
-            Target(self.tunnel.name, e.gateway, e.connection, e.peer, e.selectors, active=is_active(e))
-            for e in self.masters
-        )
+        return tuple(target_of(self.tunnel, end) for end in self.masters)
 
     def beginner(self) -> End | None:
         """The end of ours that begins the negotiations, and, where several do, the first that has an SA."""
@@ -51,11 +48,7 @@ def strands_of(view: View, chosen: Iterable[Tunnel], forced: frozenset[str]) -> 
     """Every pair of networks of the chosen tunnels that is somewhere more than a CARP backup's."""
     found = []
     for tunnel in chosen:
-        pairs: dict[object, list[End]] = {}
-        for end in tunnel.ends:
-            pair = end.selectors and frozenset((end.selectors.local, end.selectors.remote))
-            pairs.setdefault(pair or end.connection, []).append(end)
-        for ends in pairs.values():
+        for ends in strands(tunnel):
             read = tuple(e for e in ends if e.state is not State.UNKNOWN)
             masters = tuple(e for e in read if not view.stands_by(e.gateway, forced))
             found.append(Strand(tunnel, read, masters))

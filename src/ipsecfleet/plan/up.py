@@ -20,7 +20,7 @@ from ipsecfleet.model.tunnel import End, State, Tunnel
 from ipsecfleet.plan import closing, files, refuse, steps
 from ipsecfleet.plan.schedule import Edge
 from ipsecfleet.plan.stagger import Job, Pace, gap_s, lasts_s, machines_of, negotiations
-from ipsecfleet.plan.view import View, is_active
+from ipsecfleet.plan.view import View, strands, target_of
 
 REINIT_S = 6.0
 """The daemon rebuilds its lists 5 s after the last change; one more to be sure."""
@@ -77,7 +77,7 @@ class BringingUp:
 def bring_up(view: View, work: Sequence[Tunnel], forced: frozenset[str]) -> BringingUp:
     """What brings up every tunnel of `work`."""
     run = [e for t in work for e in t.ends]
-    ups = [_Bringup(view, t, ends, run, forced) for t in work for ends in _strands(t)]
+    ups = [_Bringup(view, t, ends, run, forced) for t in work for ends in strands(t)]
     back = tuple(dict.fromkeys(s for up in ups for s in up.back()))
     after_s = REINIT_S if any(map(steps.relists, back)) else 0.0
     jobs = tuple(_jobs(ups, after_s))
@@ -108,15 +108,6 @@ def is_up(tunnel: Tunnel) -> bool:
     return tunnel.state in {State.UP, State.REKEYING} and not any(e.listing.held for e in tunnel.ends)
 
 
-def _strands(tunnel: Tunnel) -> Iterable[tuple[End, ...]]:
-    """The ends of each pair of networks: what comes up as one."""
-    found: dict[object, list[End]] = {}
-    for end in tunnel.ends:
-        pair = end.selectors and frozenset((end.selectors.local, end.selectors.remote))
-        found.setdefault(pair or end.connection, []).append(end)
-    return map(tuple, found.values())
-
-
 class _Bringup:
     """What one pair of networks of a tunnel needs to come up; `run` are all ends that the run is about."""
 
@@ -135,10 +126,7 @@ class _Bringup:
         self.beginner = self.active[0] if alone else None
 
     def targets(self) -> tuple[Target, ...]:
-        return tuple(
-            Target(self.tunnel.name, e.gateway, e.connection, e.peer, e.selectors, active=is_active(e))
-            for e in self.masters
-        )
+        return tuple(target_of(self.tunnel, end) for end in self.masters)
 
     def back(self) -> Iterable[Step]:
         """What must be in place before anybody begins: files, peers, the lists of all but the one end that begins.
@@ -166,9 +154,7 @@ class _Bringup:
 
     def machines(self) -> Edge:
         """The two that compute keys for it."""
-        here = self.masters[0]
-        there = [e.gateway for e in self.masters if e.gateway != here.gateway]
-        return (here.gateway, there[0]) if there else machines_of(self.tunnel, here)
+        return machines_of(self.tunnel, self.masters[0])
 
     def _begins(self, end: End) -> bool:
         """Whether this end may begin: its list says so, or its file, or in no list it is the only end that could."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ipsecfleet.model.condition import Role
 from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.net import same_address
+from ipsecfleet.model.plan import Target
 from ipsecfleet.model.sa import Sa
 from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Snapshot, Unknown
 from ipsecfleet.model.tunnel import End, Tunnel
@@ -92,6 +93,20 @@ class View:
     def ours(self, address: str | None) -> bool:
         """Whether an IKE address belongs to a gateway of the inventory."""
         return bool(self.at(address))
+
+
+def strands(tunnel: Tunnel) -> tuple[tuple[End, ...], ...]:
+    """The ends of each pair of networks: what comes up, and is renewed, as one."""
+    found: dict[object, list[End]] = {}
+    for end in tunnel.ends:
+        pair = end.selectors and frozenset((end.selectors.local, end.selectors.remote))
+        found.setdefault(pair or end.connection, []).append(end)
+    return tuple(map(tuple, found.values()))
+
+
+def target_of(tunnel: Tunnel, end: End) -> Target:
+    """What a run about this end is judged by."""
+    return Target(tunnel.name, end.gateway, end.connection, end.peer, end.selectors, active=is_active(end))
 
 
 def is_active(end: End) -> bool:

@@ -4,7 +4,7 @@ The lock is held from the first look to the last, two visits long, so that no ot
 what was checked and what is done; it expires by the gateway's own clock, and a change is refused there once it has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
@@ -55,20 +55,21 @@ class Acted:
 
 @dataclass(slots=True)
 class Actor:
-    """Changes gateways, one at a time or several side by side."""
+    """Changes gateways, one at a time or several side by side; `basis` is what the plan rests on at each."""
 
     prober: Prober
     clock: Clock
     stop: Stop
     locking: Locking = field(default_factory=Locking)
     tell: Listener = nobody
+    basis: Mapping[str, Basis] = field(default_factory=dict)
     _touched: set[str] = field(default_factory=set)
 
-    def act(self, gateway: Gateway, steps: Sequence[Step], basis: Basis | None) -> Acted:
-        """Carry the steps out, or raise before anything is sent; `basis` counts before a gateway's first steps."""
+    def act(self, gateway: Gateway, steps: Sequence[Step]) -> Acted:
+        """Carry the steps out, or raise before anything is sent; the basis counts before a gateway's first steps."""
         before = self._locked(gateway)
         try:
-            self._check(steps, before, None if gateway.name in self._touched else basis)
+            self._check(steps, before, None if gateway.name in self._touched else self.basis.get(gateway.name))
         except IpsecfleetError:
             with suppress(IpsecfleetError):
                 self.prober.visit(gateway, (Unlock(),))

@@ -68,11 +68,12 @@ class Engine:
         live = {name: live_spis(seen) for name, seen in self.view.snapshot.gateways.items()}
         self._before = dict(live if self.before is None else self.before)
         self._ledger = Ledger(self.clock, self.stop, self.view.fleet.limits.max_failures, self.tell)
-        self._actor = Actor(self.prober, self.clock, self.stop, self.locking, self.tell)
+        basis = {b.gateway: b for b in plan.basis}
+        self._actor = Actor(self.prober, self.clock, self.stop, self.locking, self.tell, basis)
         verdicts: tuple[Verdict, ...] = ()
         try:
             for wave in plan.waves:
-                self._wave(plan, wave)
+                self._wave(wave)
             self._stagger(plan)
             verdicts = self._verify(plan)
             self._last(plan, verdicts)
@@ -81,16 +82,15 @@ class Engine:
             self._ledger.cut(plan.steps)
         return Outcome(self._ledger.rows(self.view), verdicts, self.view, tuple(self._ledger.errors))
 
-    def _wave(self, plan: Plan, wave: Wave) -> None:
+    def _wave(self, wave: Wave) -> None:
         if wave.pause_s and not self.stop.asked:
             self.tell(Event(Kind.PAUSE, f"waiting {wave.pause_s:.0f} s: {wave.why}"))
             self.clock.sleep(wave.pause_s)
         steps = self._ledger.unbroken(wave.steps)
-        basis = {b.gateway: b for b in plan.basis}
 
         def act(job: tuple[str, list[Step]]) -> Acted:
             with self._ledger.counted(job[0]):
-                return self._actor.act(self.view.gateway(job[0]), job[1], basis.get(job[0]))
+                return self._actor.act(self.view.gateway(job[0]), job[1])
 
         work = [(name, [s for s in steps if s.gateway == name]) for name in dict.fromkeys(s.gateway for s in steps)]
         for (name, mine), result in fan_out(work, act, limit=self.prober.fanout):
@@ -128,7 +128,7 @@ class Engine:
             again = [v for v in verdicts if v.again and v.target.tunnel not in self._ledger.broken]
             if again:
                 repeated += dict.fromkeys((v.target.gateway, v.target.tunnel) for v in again)
-                self._wave(plan, Wave(tuple(dict.fromkeys(s for v in again for s in v.again))))
+                self._wave(Wave(tuple(dict.fromkeys(s for v in again for s in v.again))))
                 changed = self.clock.elapsed()
                 self._look(plan)
                 continue
@@ -150,7 +150,7 @@ class Engine:
         if self.stop.asked:
             self._ledger.note(steps, "skipped", self.stop.why)
         elif steps:
-            self._wave(plan, Wave(steps))
+            self._wave(Wave(steps))
             self._look(plan)
 
     def _told_of(self, verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:

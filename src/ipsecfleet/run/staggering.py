@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 from ipsecfleet.errors import GatewayError
 from ipsecfleet.model.condition import live_spis
-from ipsecfleet.model.fleet import Gateway
-from ipsecfleet.model.plan import Basis, Negotiation, Plan, Step, Target
+from ipsecfleet.model.plan import Negotiation, Plan, Step, Target
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot
 from ipsecfleet.plan.judge import Patience, Word, judge
 from ipsecfleet.plan.view import View
@@ -20,7 +19,7 @@ from ipsecfleet.run.clock import Clock
 from ipsecfleet.run.event import Event, Kind
 from ipsecfleet.run.fanout import Crew
 from ipsecfleet.run.ledger import Ledger
-from ipsecfleet.run.probe import Prober
+from ipsecfleet.run.probe import STARE, Prober
 
 POLL_S = 1.0
 """How often a negotiation is looked at, in the gateway's seconds."""
@@ -61,7 +60,6 @@ class Staggering:
     _underway: list[Underway] = field(default_factory=list)
     _looked: dict[str, float] = field(default_factory=dict)
     _lanes: dict[str, list[float]] = field(default_factory=dict)
-    _basis: Mapping[str, Basis] = field(default_factory=dict)
     _established: set[str] = field(default_factory=set)
     _base: float = 0.0
 
@@ -69,7 +67,6 @@ class Staggering:
         """Begin, look and judge until nothing is left; after a stop nothing is begun."""
         self._base = self.clock.elapsed()
         self._queue = list(self.plan.negotiations)
-        self._basis = {b.gateway: b for b in self.plan.basis}
         with Crew(self._visit, limit=self.prober.fanout) as crew:
             while self._queue or self._underway or crew.busy:
                 if self.ledger.stop.asked:
@@ -87,15 +84,9 @@ class Staggering:
     def _visit(self, visit: Visit) -> Acted | GatewaySnapshot:
         gateway = self.view.gateway(visit.gateway)
         if visit.negotiation is None:
-            return self._look(gateway)
+            return self.prober.see(gateway, STARE)
         with self.ledger.counted(visit.gateway):
-            return self.actor.act(gateway, visit.negotiation.steps, self._basis.get(visit.gateway))
-
-    def _look(self, gateway: Gateway) -> GatewaySnapshot:
-        (seen,) = self.prober.look([gateway]).looks.values()
-        if isinstance(seen, GatewayError):
-            raise seen
-        return seen
+            return self.actor.act(gateway, visit.negotiation.steps)
 
     def _beginnings(self) -> Iterable[Visit]:
         """Those whose moment has come, in their order; the machines they need are taken."""
@@ -156,7 +147,7 @@ class Staggering:
             self.ledger.tell(Event(Kind.PAUSE, f"waiting {left:.0f} s: {first.why}"))
         starts = (self._ready_at(n) for n in self._queue)
         looks = (at + POLL_S for at in self._looked.values()) if self._underway else ()
-        return max(0.0, min((at - now for at in (*starts, *looks) if at > now), default=POLL_S))
+        return min((at - now for at in (*starts, *looks) if now < at < float("inf")), default=POLL_S)
 
     def _settle(self, visit: Visit, result: Acted | GatewaySnapshot | Exception) -> Mapping[str, Seen]:
         """What a visit came to, and what it saw of its gateway."""
