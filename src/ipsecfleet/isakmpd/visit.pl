@@ -46,17 +46,29 @@
 # `run`: RUN USER@HOST, since when, until when. It is read, written and relied on
 # under the flock alone. So a visit that was stopped in the middle of a change
 # keeps everybody out, and one that went on too late finds that it lost the lock.
+#
+# A change of a conf file is armed before anything of it is done: the file `armed`
+# says whose it is and what undoes it, and a watcher of its own session outlives
+# the visit, sshd and the caller. One rename(2) decides: `confirm` moves the new
+# file to its place, the watcher moves the same file away, so one of them wins. Of
+# an added or removed file that is ipsec.conf.new, which includes it or does not.
+# Who boots before the confirmation loads the old text. What was there before stays
+# in /etc/ipsecfleet/RUN/KIND/NAME, for whoever wants to go back.
 
 use v5.36;    # with strict, warnings and signatures
 use Fcntl  qw(:DEFAULT :flock S_IMODE);
-use POSIX  qw(:errno_h :sys_wait_h _SC_CLK_TCK _exit ceil dup2 setpgid sysconf uname);
+use POSIX  qw(:errno_h :sys_wait_h _SC_CLK_TCK _exit ceil dup2 setpgid setsid sysconf uname);
+use IO::Handle;
 use Socket qw(AF_INET AF_INET6 inet_pton);
 
 my $VERSION     = 1;
 my $PIPE_BUF    = 512;
 my $MOST_OUTPUT = 64 << 20;      # bytes of one answer or one command
 my $LINE_CUT    = 199;           # bytes after which isakmpd cuts the lines of its log and state report
-my $LONGEST     = 600;           # seconds that a run lock may be held
+my $LONGEST     = 600;           # seconds that a run lock may be held, or a change wait for its confirmation
+my $MOST_FILE   = 1 << 20;       # bytes of one conf file
+my $RUNS_KEPT   = 10;            # whose old files are kept
+my $TAKING_BACK = 120;           # seconds that a rollback takes at most
 my $RESTRICTED  = $0 ne '-';     # installed, not fed
 my $TICKS       = sysconf(_SC_CLK_TCK);
 
@@ -67,17 +79,26 @@ my $BY    = qr{[A-Za-z0-9_.\@-]{1,200}};
 my $HEX   = qr{[0-9a-f]{1,32}};
 my $CLONE = qr{\[ipsecfleet-rekey-[0-9a-f]{8}\]};
 my $BUILT = qr{Phase|ISAKMP-peer|Configuration|Local-ID|Remote-ID|NAT-ID|PF-Tag|Flags|Interface};
+my $KIND  = qr{add|change|remove|include};
+my $UNDO  = qr{C\ rms\ \[phase1-$NAME\]|C\ rm\ \[peer-$NAME\]:(?:ID|Remote-ID|Local-address|Authentication)}x;
 my $LINE  = qr{
     (?:t\ quick|t\ main|c)\ $NAME
   | C\ (?:add|rmv)\ (?:\[Phase\ 2\]:|\[ipsecfleet\]:Held-)(?:Passive-)?Connections=$NAME
   | C\ set\ $CLONE:(?:$BUILT)=$NAME\ force
   | C\ rms\ $CLONE
+  | $UNDO
 }x;
 my $PEER_LINE = qr{(?|
     C\ (?:add|rmv)\ \[ipsecfleet\]:Held-Peers=($ADDR)
   | C\ rm\ (?:\[ipsecfleet\]:peer-of-|\[Phase\ 1\]:)($ADDR)
   | C\ set\ (?:\[ipsecfleet\]:peer-of-|\[Phase\ 1\]:)($ADDR)=$NAME\ force
 )}x;
+
+# What can stand after a macro of ipsec.conf(5) and is no key: its keywords, and what is no word.
+my $OPEN_WORD = qr{
+    active|aggressive|ah|any|auth|dstid|dynamic|enc|esp|flow|from|group|ike|interface|ipcomp|lifetime|local|main|passive
+  | peer|port|proto|psk|quick|rsa|srcid|tag|to|transport|tunnel|type|in|out|\W
+}x;
 
 my $SIDE    = qr{[0-9A-Fa-f.:]{2,45}(?:/\d{1,3})?(?:\ port\ \d{1,5})?};
 my $MATCHED = qr{(?:proto\ \d{1,3}\ )?from\ $SIDE\ to\ $SIDE};
@@ -93,7 +114,7 @@ my @ASKED   = (    # the sections of a report, and what the daemon is asked for 
 );
 
 my %place = (run => '/var/run', etc => '/etc', bin => '');
-my ($nonce, $who, $sections, $fences) = ('', '', 0, 0);
+my ($nonce, $who, $hash_key, $sections, $fences) = ('', '', '', 0, 0);
 my ($end, $patience, $home, $result, $last_report);
 
 my %DO = (
@@ -105,6 +126,17 @@ my %DO = (
     sad          => sub ($) { section(sad => sub { keyless(ipsecctl(qw(-v -s sa))) }) },
     files        => sub ($) { section(files => \&files) },
     conf         => sub ($verb) { section(conf => sub { conf($verb->{file}) }) },
+    stored       => sub ($verb) {
+        section(stored => sub { stored($verb->{file}) }) and section(meaning => sub { meaning($verb->{file}) });
+    },
+    try          => sub ($verb) { section(meaning => sub { with_file($verb->{bytes}, \&meaning) }) },
+    armed        => sub ($) { section(armed => \&told_armed) },
+    kept         => sub ($verb) { section(kept => sub { join '', map { "$_\n" } kept($verb->{run}) }) },
+    put          => sub ($verb) { section(put => sub { put_new(@$verb{qw(file bytes)}) }) },
+    restore      => sub ($verb) { section(restore => sub { restore(@$verb{qw(run file)}) }) },
+    arm          => sub ($verb) { section(arm => sub { arm($verb) }) },
+    confirm      => sub ($verb) { section(confirm => sub { confirm($verb->{file}) }) },
+    rollback     => sub ($verb) { section(rollback => sub { roll_back($verb->{file}) }) },
     lock         => sub ($verb) { section(lock => sub { lock_run($verb->{seconds}, $verb->{take}) }) },
     unlock       => sub ($) { section(unlock => \&unlock_run) },
     write        => sub ($verb) { section(write => sub { send_lines($verb->{lines}->@*) }) },
@@ -132,12 +164,13 @@ sub line () {
 sub request () {
     my %given = (deadline => 20, who => '');
     while (length(my $line = line() // malformed('its head is cut off'))) {
-        my ($key, $value) = $line =~ /^(run|etc|bin|who|deadline)(?: (.*))?\z/ or malformed('a key is unknown');
+        my ($key, $value) = $line =~ /^(run|etc|bin|who|key|deadline)(?: (.*))?\z/ or malformed('a key is unknown');
         $given{$key} = $value // '';
     }
     my ($limit) = $given{deadline} =~ /^(\d{1,4}(?:\.\d{1,3})?)\z/ or malformed('the deadline is not in seconds');
     ($who) = $given{who} =~ /^($RUN $BY)\z/ or malformed('who is not two words')
       if length $given{who};
+    ($hash_key) = ($given{key} // '') =~ /^($HEX|)\z/ or malformed('the key is not in hexadecimal');
     settle($_, $given{$_}) for grep { length($given{$_} // '') } keys %place;
     ($home, $result) = ("$place{run}/ipsecfleet", "$place{run}/isakmpd.result");
     %ENV = (PATH => join(':', $place{bin} || (), qw(/bin /sbin /usr/bin /usr/sbin)), LC_ALL => 'C');
@@ -168,8 +201,14 @@ sub verbs () {
 }
 
 sub verb ($line) {
-    return { name => $1 } if $line =~ /^(host|report|exchanges\??|flows|sad|files|unlock)\z/;
-    return { name => $1, file => conf_file($2), changes => $1 ne 'conf' } if $line =~ /^(conf|load|unload) (.+)\z/;
+    return { name => $1 } if $line =~ /^(host|report|exchanges\??|flows|sad|files|armed|unlock)\z/;
+    return { name => $1, file => conf_file($2), changes => $1 !~ /^(?:conf|stored)\z/ }
+      if $line =~ /^(conf|stored|load|unload|confirm|rollback) (\S+)\z/;
+    return { name => $1, bytes => content($2) } if $line =~ /^(try) (\d{1,7})\z/;
+    return { name => $1, file => conf_file($2), bytes => content($3), changes => 1 } if $line =~ /^(put) (\S+) (\d{1,7})\z/;
+    return { name => $1, run => $2 } if $line =~ /^(kept) ($RUN)\z/;
+    return { name => $1, run => $2, file => conf_file($3), changes => 1 } if $line =~ /^(restore) ($RUN) (\S+)\z/;
+    return arm_verb($1, $2, $3, $4, $5) if $line =~ /^arm ($KIND) (\S+) (\d{1,3}\.\d\d) (\d{1,3}\.\d\d) (\d)\z/;
     return flow_verb($1, $2) if $line =~ /^(deny|open) ($MATCHED)\z/;
     return lock_verb($1, $2) if $line =~ /^lock ([1-9]\d{0,2})( take)?\z/;
     my ($n)   = $line =~ /^write ([1-9]\d?)\z/ or malformed('a verb is unknown');
@@ -187,6 +226,21 @@ sub lock_verb ($seconds, $take) {
 sub flow_verb ($name, $matched) {
     is_address($_) or malformed('a flow has no addresses') for $matched =~ /\b(?:from|to) ([^ \/]+)/g;
     return { name => $name, flow => "flow esp $matched type deny", changes => 1 };
+}
+
+sub arm_verb ($kind, $file, $seconds, $delay, $n) {
+    malformed("a confirmation is waited for $LONGEST s at most") if $seconds > $LONGEST;
+    malformed('a change does not say whose it is')                if $who eq '';
+    my @undo = map { fifo_line(line() // malformed('an arm is cut off')) } 1 .. $n;
+    my $bad  = !!grep { !/^$UNDO\z/ } @undo;
+    return { name => 'arm', kind => $kind, file => conf_file($file), seconds => $seconds, delay => $delay, undo => \@undo, changes => 1, bad => $bad };
+}
+
+sub content ($bytes) {
+    malformed('a file is over the limit') if $bytes > $MOST_FILE;
+    my $got = read STDIN, my $text, $bytes + 1;
+    malformed('a file is cut off') unless defined $got && $got == $bytes + 1 && $text =~ s/\n\z//;
+    return $text;
 }
 
 sub conf_file ($text) {
@@ -316,6 +370,38 @@ sub slurp ($file) {
     return readline($in) // '';
 }
 
+# $bytes in a new file that nobody else may read, and on the disk.
+sub spill ($file, $bytes, $mode = 0600, @owner) {
+    unlink $file;
+    sysopen my $out, $file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600 or fail(failed => "$file: $!");
+    my $n = length $bytes ? syswrite $out, $bytes : 0;
+    return if defined $n && $n == length $bytes && own($out, $mode, @owner) && $out->sync && close $out;
+    my $why = defined $n && $n < length $bytes ? 'it is cut off; is the file system full?' : $!;
+    unlink $file;
+    fail(failed => "$file: $why");
+}
+
+sub own ($file, $mode, @owner) { return (!@owner || chown @owner, $file) && chmod $mode, $file }
+
+# Runs $code with a file of ours that has these bytes.
+sub with_file ($bytes, $code) {
+    make_home();
+    my $file = "$home/$$.tmp";
+    return ensure(sub { spill($file, $bytes); $code->($file) }, sub { unlink $file });
+}
+
+sub sha256 ($file) {
+    my @tool = (uname())[0] eq 'OpenBSD' ? qw(sha256 -q) : 'sha256sum';
+    my ($hash) = command(5, @tool, $file)->{out} =~ /^([0-9a-f]{64})\b/;
+    return $hash // '-';
+}
+
+# A hash that says whether two texts are equal to whoever has the key of this visit, and nothing to anybody else.
+sub keyed ($text) {
+    fail(invalid => 'without a key nothing can be compared') unless length $hash_key;
+    return with_file("$hash_key\n$text", \&sha256);
+}
+
 # What a command printed. It gets no input and no shell, and is killed when late.
 sub command ($seconds, $name, @args) { return fed('', $seconds, $name, @args) }
 
@@ -384,10 +470,14 @@ sub failed ($done) { fail(failed => "exit $done->{exit}: " . harmless($done->{er
 
 # --- talking to the daemon ---------------------------------------------------------
 
-sub locked ($code) {
+sub make_home () {
     mkdir $home, 0700 or $! == EEXIST or fail($! == ENOENT ? 'missing' : 'failed', "$home: $!");
     my ($mode, $uid) = (lstat $home)[2, 4];
     fail(failed => "$home is not a directory of ours alone") unless defined $mode && -d _ && $uid == $> && !($mode & 022);
+}
+
+sub locked ($code) {
+    make_home();
     sysopen my $lock, "$home/visit", O_RDWR | O_CREAT | O_NOFOLLOW, 0600 or fail(failed => "$home/visit: $!");
     poll(within(10, $patience), sub { flock $lock, LOCK_EX | LOCK_NB }) or fail(busy => holder($lock));
     truncate $lock, 0;
@@ -412,6 +502,8 @@ sub is_ours ($lock) { return $lock && $who =~ /^\Q$lock->{run}\E / }
 
 sub lock_run ($seconds, $take) {
     return locked(sub {
+        my $armed = armed();
+        fail(held => told($armed)) if $armed && !is_ours($armed);
         my $lock = run_lock();
         my $ours = is_ours($lock);
         fail(held => told($lock)) if $lock && !$ours && !$take;
@@ -434,13 +526,8 @@ sub unlock_run () {
 
 # A file of ours, there with all its bytes or as it was before.
 sub put_in_place ($name, $bytes) {
-    my $new = "$home/$name.new";
-    sysopen my $out, $new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600 or fail(failed => "$new: $!");
-    my $n = syswrite $out, $bytes;
-    return if defined $n && $n == length $bytes && close $out && rename $new, "$home/$name";
-    my $why = defined $n && $n < length $bytes ? 'it is cut off; is the file system full?' : $!;
-    unlink $new;
-    fail(failed => "$home/$name: $why");
+    spill("$home/$name.new", $bytes);
+    rename "$home/$name.new", "$home/$name" or fail(failed => "$home/$name: $!");
 }
 
 sub fifo () {
@@ -633,6 +720,7 @@ sub cut_line ($line) { return $line =~ /^((?:$BUILT)=\t)/i }
 sub config_line ($line, $section) {
     my $tags = qr{$BUILT|Address|Local-address|Connections|Passive-Connections|ID-type|Network|Netmask|Protocol|Port}i;
     return $line if $line =~ /^(?:$tags)=\t[ -~]*\z/;
+    return "Authentication=\t" . keyed($1) if length $hash_key && $line =~ /^Authentication=\t([^\n]*)\z/;
     my $names = qr{=\t$NAME(?:,$NAME)*\z};
     return $line if $section =~ /^Phase 1\z/i    && $line =~ /^(?:$ADDR|Default)$names/i;
     return $line if $section =~ /^ipsecfleet\z/i && $line =~ /^(?:fence|Held-[A-Za-z-]+|peer-of-$ADDR)$names/i;
@@ -653,9 +741,7 @@ sub host () {
 # What is installed may be of another version than the caller, who can tell by this.
 sub own_hash () {
     my ($file) = $0 =~ m{^(/[A-Za-z0-9._/-]{1,250})\z} or return '-';
-    my @tool = (uname())[0] eq 'OpenBSD' ? qw(sha256 -q) : 'sha256sum';
-    my ($hash) = command(5, @tool, $file)->{out} =~ /^([0-9a-f]{64})\b/;
-    return $hash // '-';
+    return sha256($file);
 }
 
 sub carp () {
@@ -707,16 +793,286 @@ sub send_lines (@lines) {
     return change(join('; ', @lines), \&ask, @lines);
 }
 
+# What a conf file means: the lines that ipsecctl would send for it, with the hash of each key in place of it.
+sub meaning ($file) {
+    my $done = command(10, 'ipsecctl', qw(-n -v -f), $file);
+    $done->{err} =~ s/\Q$home\E\/\d+\.tmp/the new text/g;
+    failed($done) if $done->{exit};
+    return join '', map { meaning_line($_) } split /^/, $done->{out};
+}
+
+sub meaning_line ($line) {
+    my ($head, $tag, $value) = $line =~ /^(C (?:set|add) \[[^\]\n]+\]:([A-Za-z0-9.:%_-]+)=)([^\n]*?)(?: force)?\n\z/ or return '';
+    return $head . keyed($value) . "\n" if $tag eq 'Authentication';
+    my $known = $tag =~ /^(?:$BUILT|$ADDR|Default|Address|Local-address|EXCHANGE_TYPE|Transforms|AUTHENTICATION_METHOD
+        |HASH_ALGORITHM|ENCRYPTION_ALGORITHM|KEY_LENGTH|GROUP_DESCRIPTION|Life|LIFE_TYPE|LIFE_DURATION|ID-type|Name|ID
+        |Suites|Protocols|PROTOCOL_ID|TRANSFORM_ID|ENCAPSULATION_MODE|AUTHENTICATION_ALGORITHM|Network|Netmask|Protocol|Port
+        |Check-interval|DPD-check-interval|Connections|Passive-Connections)\z/x;
+    return $known ? "$head$value\n" : '';
+}
+
+# What is on the disk: owner, mode, a keyed hash, and the text as it may leave.
+sub stored ($file) {
+    my $in = opened($file) or fail($! == ENOENT ? 'missing' : 'failed', "$file: $!");
+    my @is = stat $in;
+    fail(irregular => "$file is not a file") unless -f _;
+    local $/;
+    my $text = readline($in) // '';
+    return sprintf("%04o %d %d %s\n", S_IMODE($is[2]), @is[4, 5], keyed($text)) . masked($text);
+}
+
+# The text without what could be a key, however it is written: after the words that announce one, in the value of a
+# macro, between quotes, after a macro that may stand for such a word. Where lines are joined, nothing of it is shown.
+sub masked ($text) {
+    return $text =~ s/[^\n]+/***/gr if $text =~ /\\/;
+    return join '', map { masked_line($_) } split /^/, $text;
+}
+
+sub masked_line ($line) {
+    return '***' . ($line =~ /(\n)/ ? $1 : '') if ($line =~ tr/"//) % 2 || ($line =~ tr/'//) % 2;
+    return $line                              if $line =~ /^\s*include\s+"[^"'\n]*"\s*\z/;
+    return $line                              if $line =~ s/^(\s*#?\s*[A-Za-z0-9_]+\s*=).*/$1 ***/;
+    $line =~ s/"[^"]*"|'[^']*'/***/g;
+    $line =~ s/\b(psk|authkey|enckey)(\s+)\S+/$1$2***/g;
+    $line =~ s/(\$\w+\s+)(\S+)/$1 . ($2 =~ m{^(?:$OPEN_WORD)\z} ? $2 : '***')/ge;
+    return $line;
+}
+
+# --- changes of files ------------------------------------------------------------------
+
+# The change that waits for its confirmation. When its watcher must long have ended, there is none.
+sub armed () {
+    my ($head, @undo) = split /\n/, slurp("$home/armed");
+    my ($run, $by, $since, $until, $kind, $delay, $file) =
+      ($head // '') =~ m{^($RUN) ($BY) (\d+\.\d\d) (\d+\.\d\d) ($KIND) (\d+\.\d\d) (/[A-Za-z0-9._/-]+)\z} or return;
+    my $left = $until - now();
+    return if $left < -$TAKING_BACK || $left > $LONGEST + 1;
+    @undo = map { fifo_line($_) } @undo;
+    return {
+        run => $run, by => $by, since => $since, left => $left > 1 ? $left : 1,
+        kind => $kind, delay => $delay, file => $file, undo => \@undo,
+    };
+}
+
+sub told_armed () {
+    my $change = armed() or return '';
+    return told($change) . " $change->{kind} $change->{file}\n";
+}
+
+# What is renamed to decide, and to what.
+sub deciding ($change) {
+    my $to = $change->{kind} eq 'change' ? $change->{file} : "$place{etc}/ipsec.conf";
+    return ("$to.new", $to);
+}
+
+# Whether it was confirmed, by what is on the disk.
+sub confirmed ($change) {
+    return !-e "$change->{file}.new" if $change->{kind} eq 'change';
+    return is_included($change->{file}) == ($change->{kind} ne 'remove');
+}
+
+sub includes ($line, $file) { return $line =~ /^\s*include\s+(["'])\Q$file\E\1\s*(?:#.*)?$/ }
+
+sub is_included ($file) { return !!grep { includes($_, $file) } split /^/, slurp("$place{etc}/ipsec.conf") }
+
+# ipsec.conf.new, which includes $file or does not, with mode and owner of ipsec.conf.
+sub edit_includes ($file, $with) {
+    my $conf = "$place{etc}/ipsec.conf";
+    my @is   = lstat $conf;
+    fail(irregular => "$conf is not a file") if @is && !-f _;
+    my @lines = grep { !includes($_, $file) } split /^/, slurp($conf);
+    $lines[-1] .= "\n" if @lines && $lines[-1] !~ /\n\z/;
+    push @lines, qq{include "$file"\n} if $with;
+    spill("$conf.new", join('', @lines), @is ? (S_IMODE($is[2]), @is[4, 5]) : ());
+}
+
+sub put_new ($file, $bytes) {
+    return change("put $file.new", sub { spill("$file.new", $bytes); return '' });
+}
+
+sub restore ($run, $file) {
+    my ($name) = $file =~ m{([^/]+)\z};
+    my ($old)  = grep { -f $_ } map { kept_at($run, $_, $name) } qw(change remove);
+    fail(missing => "$run left no $name to go back to") unless defined $old;
+    return put_new($file, slurp($old));
+}
+
+sub kept_at ($run, $kind, $name) { return "$place{etc}/ipsecfleet/$run/$kind/$name" }
+
+# The changes of a run that can be taken back, as `KIND NAME`.
+sub kept ($run) { return map { m{/([a-z]+/[^/]+)\z} ? $1 =~ s{/}{ }r : () } sort glob kept_at($run, '*', '*') }
+
+# Keeps what is there now, for whoever wants to go back to it.
+sub keep ($change) {
+    my ($name) = $change->{file} =~ m{([^/]+)\z};
+    my $at = kept_at($change->{run}, $change->{kind}, $name);
+    my $up = '';
+    for (split m{/}, $at =~ s{/[^/]+\z}{}r) {
+        $up .= "$_/";
+        mkdir $up, 0700;
+    }
+    my @runs = map { m{^(/[A-Za-z0-9._/\@-]+)\z} ? $1 : () } sort glob "$place{etc}/ipsecfleet/*";
+    forget_kept($_) for @runs > $RUNS_KEPT ? @runs[0 .. $#runs - $RUNS_KEPT] : ();
+    spill($at, slurp($change->{file}));
+    return $at;
+}
+
+sub forget_kept ($folder) {
+    my @found = map { m{^(/[A-Za-z0-9._/\@-]+)\z} ? $1 : () } glob "$folder/*/*";
+    unlink @found;
+    rmdir $_ for map({ s{/[^/]+\z}{}r } @found), $folder;
+}
+
+sub arm ($verb) {
+    my ($run, $by) = split / /, $who;
+    my $change = { %$verb, run => $run, by => $by };
+    my ($kind, $file) = @$change{qw(kind file)};
+    return change("arm $kind $file", sub {
+        my $other = armed();
+        fail(busy => "$other->{file} is not confirmed yet") if $other;
+        my $now  = now();
+        my $head = sprintf '%s %.2f %.2f %s %.2f %s', $who, $now, $now + $verb->{seconds}, $kind, $verb->{delay}, $file;
+        unlink "$home/begun";
+        put_in_place('armed', join "\n", $head, $verb->{undo}->@*, '');
+        watch($change, $verb->{seconds});
+        ipsecctl('-n', '-f', "$file.new") if $kind =~ /^(?:add|change)\z/;
+        keep($change);
+        edit_includes($file, $kind ne 'remove') if $kind ne 'change';
+        rename "$file.new", $file or fail(failed => "$file: $!") if $kind eq 'add';
+        return '';
+    });
+}
+
+# The caller's change of that file, which is armed; or nothing.
+sub our_change ($file) {
+    my $change = armed();
+    return is_ours($change) && $change->{file} eq $file ? $change : undef;
+}
+
+# The caller's change of that file as its old file tells it; or nothing.
+sub past_change ($file) {
+    my ($run, $name) = (split(/ /, $who))[0], $file =~ m{([^/]+)\z};
+    my ($kind) = map { / \Q$name\E\z/ && /^($KIND) / ? $1 : () } kept($run);
+    return $kind && { run => $run, kind => $kind, file => $file };
+}
+
+sub confirm ($file) {
+    my $change = our_change($file);
+    if (!$change) {
+        my $past = past_change($file);
+        return 'already' if $past && confirmed($past);
+        fail(lost => "$file was rolled back");
+    }
+    change("confirm $file", sub { });
+    my ($from, $to) = deciding($change);
+    local @SIG{qw(ALRM HUP INT TERM)} = ('IGNORE') x 4;
+    my $won = rename $from, $to;
+    my $at  = moment();
+    eval { command(3, 'logger', qw(-p daemon.notice -t ipsecfleet), "$who: confirm $file: " . ($won ? 'won' : 'lost') . " at $at") };
+    fail(lost => "$file was rolled back") unless $won;
+    unlink $file if $change->{kind} eq 'remove';
+    unlink "$home/begun", "$home/armed";
+    return $at;
+}
+
+# Takes back what was armed and not confirmed. A watcher does it, so that it is done to its end.
+sub roll_back ($file) {
+    my $change = our_change($file) // past_change($file) or return 'nothing was armed';
+    fail(lost => "$file is confirmed") if !our_change($file) && confirmed($change);
+    change("roll back $file", sub { watch({ delay => 0, undo => [], %$change }, 0) });
+    poll($patience, sub { !our_change($file) && !-e (deciding($change))[0] })
+      or fail(timeout => "the rollback of $file goes on");
+    return '';
+}
+
+# A moment by the clock, to a fraction of a millisecond where perl can tell.
+sub moment () { return sprintf '%.6f', eval { require Time::HiRes; Time::HiRes::time() } // time }
+
+# Takes the change back in so many seconds, unless it is confirmed: a process that ends neither with us nor with sshd.
+sub watch ($change, $seconds) {
+    my $until = now() + $seconds;
+    my $pid   = fork // fail(failed => "fork: $!");
+    if ($pid) {
+        waitpid $pid, 0;
+        fail(failed => 'no watcher could be started') if $?;
+        return;
+    }
+    eval {
+        setsid();
+        my $child = fork;
+        _exit(defined $child ? 0 : 1) if $child || !defined $child;
+        detach();
+        wait_and_see($change, $until);
+    };
+    _exit(0);
+}
+
+sub detach () {
+    alarm 0;
+    $SIG{$_} = 'IGNORE' for qw(ALRM HUP INT PIPE TERM);
+    $0 = 'ipsecfleet: watcher';
+    chdir $home;
+    sysopen my $null, '/dev/null', O_RDWR or die;
+    dup2(fileno $null, $_) for 0 .. 2;
+    POSIX::close($_) for 3 .. 255;
+    ($end, $patience) = (now() + 2 * $LONGEST) x 2;
+}
+
+sub wait_and_see ($change, $until) {
+    while ((my $left = $until - now()) > 0) {
+        my $armed = armed();
+        return if !$armed || "@$armed{qw(run file)}" ne "@$change{qw(run file)}";
+        select undef, undef, undef, $left < 1 ? $left : 1;
+    }
+    take_back($change);
+}
+
+sub take_back ($change) {
+    my ($kind, $file) = @$change{qw(kind file)};
+    my ($from, $to) = deciding($change);
+    my $won = rename $from, "$to.rejected";
+    my $at  = moment();
+    my $lost = !$won && confirmed($change);
+    eval { command(3, 'logger', qw(-p daemon.notice -t ipsecfleet), "$who: roll back $file: " . ($lost ? 'lost' : 'won') . " at $at") };
+    return if $lost;
+    my $begun = -e "$home/begun";
+    if ($begun) {
+        my $loaded = $kind eq 'add' ? $file : $kind eq 'change' ? "$to.rejected" : undef;
+        patiently(sub { ipsecctl_file('', '-d', '-f', $loaded) }) if $loaded;
+        patiently(sub { ask($change->{undo}->@*) }) if $change->{undo}->@*;
+        select undef, undef, undef, $change->{delay};
+    }
+    my ($name) = $file =~ m{([^/]+)\z};
+    my $kept = kept_at(@$change{qw(run kind)}, $name);
+    if ($kind eq 'add') { -s $kept ? rename($kept, $file) : unlink $file }
+    patiently(sub { ipsecctl_file('', '-f', $file) }) if $begun && $kind =~ /^(?:change|remove)\z/;
+    unlink "$to.rejected", "$file.new", $kept, "$home/begun", "$home/armed";
+}
+
+# Once a second for a minute, until it does not fail.
+sub patiently ($code) {
+    for (1 .. 60) {
+        return if eval { locked($code); 1 };
+        select undef, undef, undef, 1;
+    }
+}
+
 # ipsecctl with a file, or with a flow of ours. A `t quick` that the daemon does after we loaded ours would take it away
 # with its own: the kernel has one flow for the same selectors. So the daemon is waited for.
 sub load ($flow, @args) {
-    my $done = change(
+    return change(
         length $flow ? "ipsecctl @args: $flow" : "ipsecctl @args",
         sub {
             aside(\&caught_up) if length $flow;
-            return fed("$flow\n", $end - now(), 'ipsecctl', @args);
+            put_in_place('begun', '') if !length $flow && armed();
+            return ipsecctl_file($flow, @args);
         }
     );
+}
+
+# With -d, a flow that is gone already is no failure.
+sub ipsecctl_file ($flow, @args) {
+    my $done = fed("$flow\n", $end - now(), 'ipsecctl', @args);
     return 'done' unless $done->{exit};
     my @words = grep { !/^ipsecctl: failed to delete rule \d+\z/ } split /\n/, $done->{err};
     my $gone  = @words && !grep { !/^ipsecctl: PF_KEY failed: No such process\z/ } @words;
