@@ -41,7 +41,8 @@ FILES = {"oslo.conf": AT_HUB, "hub.conf": AT_OSLO, "customer-1.conf": FIRST, "cu
 def found(**changed: str) -> list[tuple[str, str]]:
     """What is said when these files (`_` for `-`, without `.conf`) are others."""
     files = FILES | {f"{name.replace('_', '-')}.conf": text for name, text in changed.items()}
-    confs = {name: conf.parse(text, path=name, include=lambda _: None) for name, text in files.items()}
+    parsed = {name: conf.parse(text, path=name, include=lambda _: None) for name, text in files.items()}
+    confs = {("oslo" if name == "hub.conf" else "hub", name): parsed[name] for name in parsed}
     return [(f.severity, f.text) for f in lint(parse(FLEET), confs)]
 
 

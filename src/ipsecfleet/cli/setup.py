@@ -37,11 +37,10 @@ def inventory_check(session: Session) -> "Document":
     if path is None:
         raise OperatorError("there is no inventory to check", kind="inventory", hint="name one by -i")
     fleet = session.fleet
-    folder = path.parent / TUNNELS
-    if folder.is_dir():
+    if (path.parent / TUNNELS).is_dir():
         from ipsecfleet.cli.tunnels import check_files
 
-        return check_files(fleet, path, folder)
+        return check_files(fleet, path)
     text = f"{len(fleet.gateways)} gateways and {len(fleet.tunnels)} tunnels, no error"
     return _facts("inventory check", [(str(path), text)])
 

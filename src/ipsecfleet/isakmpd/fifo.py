@@ -10,6 +10,7 @@ is cut in silence (sscanf formats of ui.c). So names are made of few characters,
     C set [ipsecfleet]:peer-of-ADDR=NAME force                 C rm [ipsecfleet]:peer-of-ADDR
     C set [Phase 1]:ADDR=NAME force                            C rm [Phase 1]:ADDR
     C set [ipsecfleet-rekey-XXXXXXXX]:TAG=NAME force           C rms [ipsecfleet-rekey-XXXXXXXX]
+    C rms [phase1-NAME]                                        C rm [peer-NAME]:ID|Remote-ID|Local-address|Authentication
 
 The visit program holds the same set, and checks again. One write takes 512 bytes at most, OpenBSD's PIPE_BUF.
 """
@@ -28,6 +29,9 @@ CLONED_TAGS = (
 )  # fmt: skip
 """Every tag of a connection's section that makes its SAs what they are (recipes.md 4)."""
 
+PEER_TAGS = ("ID", "Remote-ID", "Local-address", "Authentication")
+"""The tags of a phase 1 that a conf file may leave out, and that stay when one is loaded that does."""
+
 _NAME = r"[A-Za-z0-9._:/=%+@-]{1,200}"
 _ADDR = r"(?P<addr>[0-9A-Fa-f.:]{2,45}(?:%[A-Za-z0-9]{1,15})?)"
 _OF_PEER = rf"\[(?:ipsecfleet\]:peer-of-|Phase 1\]:){_ADDR}"
@@ -44,6 +48,8 @@ _lines = tuple(
         rf"C set {_OF_PEER}={_NAME} force",
         rf"C set {_CLONE}:(?:{'|'.join(CLONED_TAGS)})={_NAME} force",
         rf"C rms {_CLONE}",
+        rf"C rms \[phase1-{_NAME}\]",
+        rf"C rm \[peer-{_NAME}\]:(?:{'|'.join(PEER_TAGS)})",
     )
 )
 
@@ -118,6 +124,16 @@ def cloneable(value: str) -> bool:
 def remove_clone(alias: str) -> str:
     """Remove the section of an alias."""
     return _line(f"C rms [{alias}]")
+
+
+def drop_transforms(phase1: str) -> str:
+    """Offer none of the transforms of that phase 1 any more, until it is loaded again."""
+    return _line(f"C rms [phase1-{phase1}]")
+
+
+def drop_tag(phase1: str, tag: str) -> str:
+    """Forget one tag of a phase 1."""
+    return _line(f"C rm [{phase1}]:{tag}")
 
 
 def validate_write(lines: Sequence[str]) -> None:

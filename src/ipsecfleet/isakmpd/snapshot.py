@@ -156,7 +156,7 @@ def _connection(name: str, listing: Listing, state: Status | None, kept: KeptUp 
         listing=listing,
         peer=get(phase1, "Address") if phase1 else None,
         phase1=phase1,
-        selectors=_selectors(name, state.sections),
+        selectors=selectors_of(name, state.sections),
         missing=tuple(_missing(name, phase1, state.sections)),
         kept_up=kept,
         tags=_tags(name, state.sections),
@@ -193,7 +193,7 @@ def _missing(name: str, phase1: str | None, sections: Sections) -> Iterable[str]
             yield f"[{phase1}]:Address"
 
 
-def _selectors(name: str, sections: Sections) -> Selectors | None:
+def selectors_of(name: str, sections: Sections) -> Selectors | None:
     """The networks of a connection as configured; `NAT-ID` is what its flows have in place of `Local-ID`."""
     local = sections.get(name, "NAT-ID") or sections.get(name, "Local-ID")
     remote = sections.get(name, "Remote-ID")

@@ -4,13 +4,33 @@ Lists of ours (`[ipsecfleet]:Held-…`) live in the daemon's own configuration: 
 with what they describe (recipes.md 5). What must be remembered is written before what it describes is taken away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ipsecfleet.isakmpd import fifo
-from ipsecfleet.isakmpd.visit import Deny, Load, Open, Unload, Verb, Write, flow_rule
-from ipsecfleet.model.plan import Action, Step
+from ipsecfleet.isakmpd.visit import (
+    Arm,
+    Confirm,
+    Deny,
+    Load,
+    Open,
+    Put,
+    Restore,
+    TakeBack,
+    Unload,
+    Verb,
+    Write,
+    flow_rule,
+)
+from ipsecfleet.model.plan import Action, Drop, Staging, Step
+from ipsecfleet.model.secret import Secret
 from ipsecfleet.model.snapshot import Listing
+
+Texts = Mapping[tuple[str, str], Secret]
+"""The new texts of conf files, by gateway and path; a plan does not hold them."""
+
+NO_TEXTS: Texts = MappingProxyType({})
 
 DAEMON_LIST = {Listing.ACTIVE: "Connections", Listing.PASSIVE: "Passive-Connections"}
 HELD_LIST = {Listing.ACTIVE: "Held-Connections", Listing.PASSIVE: "Held-Passive-Connections"}
@@ -18,13 +38,13 @@ HELD_LIST = {Listing.ACTIVE: "Held-Connections", Listing.PASSIVE: "Held-Passive-
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Steps that reach the gateway together: by writes of at most 512 bytes, one if that will do, or by one ipsecctl."""
+    """Steps that reach the gateway together: by writes of at most 512 bytes, one if that will do, or by other verbs."""
 
     steps: tuple[Step, ...]
     verbs: tuple[Verb, ...]
 
 
-def batches(steps: Sequence[Step]) -> tuple[Batch, ...]:
+def batches(steps: Sequence[Step], texts: Texts = NO_TEXTS) -> tuple[Batch, ...]:
     """The verbs that carry steps out, in their order, in as few writes as keep each step's lines together."""
     done: list[Batch] = []
     for step in steps:
@@ -34,7 +54,7 @@ def batches(steps: Sequence[Step]) -> tuple[Batch, ...]:
         if last is not None and written and len(last.verbs) == 1 and lines and _fit((*written, *lines)):
             done[-1] = Batch((*last.steps, step), (Write((*written, *lines)),))
         else:
-            done.append(Batch((step,), _writes(lines) if lines else (_ipsecctl(step),)))
+            done.append(Batch((step,), _writes(lines) if lines else tuple(_on_files(step, texts))))
     return tuple(done)
 
 
@@ -52,18 +72,64 @@ def _fit(lines: Sequence[str]) -> bool:
     return fifo.size(lines) <= fifo.PIPE_BUF
 
 
-def _ipsecctl(step: Step) -> Verb:
-    if step.selectors is not None:
-        return Deny(step.selectors) if step.action is Action.DENY else Open(step.selectors)
-    return Load(str(step.file)) if step.action is Action.LOAD else Unload(str(step.file))
+def _on_files(step: Step, texts: Texts) -> Sequence[Verb]:
+    """The verbs of a step that does not write to the FIFO itself."""
+    path = str(step.file)
+    match step.action:
+        case Action.DENY | Action.OPEN if step.selectors is not None:
+            return (Deny(step.selectors) if step.action is Action.DENY else Open(step.selectors),)
+        case Action.STAGE if step.staging is not None:
+            return (*_new_text(step, step.staging, texts), _arm(path, step.staging))
+        case Action.CONFIRM:
+            return (Confirm(path),)
+        case Action.ROLLBACK:
+            return (TakeBack(path),)
+    return (Load(path) if step.action is Action.LOAD else Unload(path),)
+
+
+def _new_text(step: Step, staging: Staging, texts: Texts) -> Sequence[Verb]:
+    path = str(step.file)
+    if staging.kind not in {"add", "change"}:
+        return ()
+    return (Restore(staging.from_run, path) if staging.from_run else Put(path, texts[step.gateway, path]),)
+
+
+def _arm(path: str, staging: Staging) -> Verb:
+    return Arm(staging.kind, path, staging.confirm_s, staging.delay_s, tuple(map(_drop_line, staging.drops)))
+
+
+def _drop_line(drop: Drop) -> str:
+    if drop.peer is not None:
+        return fifo.remove_peer(drop.peer)
+    phase1 = str(drop.phase1)
+    return fifo.drop_transforms(phase1) if drop.tag is None else fifo.drop_tag(phase1, drop.tag)
 
 
 def command_of(step: Step) -> str | None:
-    """The ipsecctl command of a step, as an operator would type it, or None for one that writes to the FIFO."""
+    """What a step runs, as an operator would type it, or None for one that writes to the FIFO."""
+    if step.action in {Action.STAGE, Action.CONFIRM, Action.ROLLBACK}:
+        return _on_disk(step)
     delete = "-d " if step.action in {Action.UNLOAD, Action.OPEN} else ""
     if step.selectors is not None:
         return f"echo {flow_rule(step.selectors)} | ipsecctl {delete}-f -"
     return f"ipsecctl {delete}-f {step.file}" if step.action in {Action.LOAD, Action.UNLOAD} else None
+
+
+def _on_disk(step: Step) -> str:
+    """The commands of a step that only changes files: a change is decided by one rename (visit.pl)."""
+    file, kind = str(step.file), step.staging.kind if step.staging is not None else "change"
+    decides = file if kind == "change" else "/etc/ipsec.conf"
+    match step.action:
+        case Action.CONFIRM:
+            return f"mv {decides}.new {decides}" + (f" && rm {file}" if kind == "remove" else "")
+        case Action.ROLLBACK:
+            return f"mv {decides}.new {decides}.rejected"
+    return {
+        "change": f"install -m 0600 /dev/stdin {file}.new && ipsecctl -n -f {file}.new",
+        "add": f"install -m 0600 /dev/stdin {file} && ipsecctl -n -f {file} && echo 'include \"{file}\"' >> {decides}.new",
+        "include": f"echo 'include \"{file}\"' >> {decides}.new",
+        "remove": f"grep -v {file} {decides} > {decides}.new",
+    }[kind]
 
 
 def lines_of(step: Step) -> tuple[str, ...]:
@@ -90,8 +156,9 @@ def lines_of(step: Step) -> tuple[str, ...]:
             return (fifo.connect(name),)
         case Action.CLONE | Action.OVERLAP | Action.UNCLONE:
             return _alias_lines(step, str(step.alias))
-        case Action.LOAD | Action.UNLOAD | Action.DENY | Action.OPEN:
-            return ()
+        case Action.FORGET:
+            return tuple(map(_drop_line, step.drops))
+    return ()
 
 
 def _alias_lines(step: Step, alias: str) -> tuple[str, ...]:

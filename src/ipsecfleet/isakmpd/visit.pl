@@ -98,7 +98,7 @@ my $PEER_LINE = qr{(?|
 my $OPEN_WORD = qr{
     active|aggressive|ah|any|auth|dstid|dynamic|enc|esp|flow|from|group|ike|interface|ipcomp|lifetime|local|main|passive
   | peer|port|proto|psk|quick|rsa|srcid|tag|to|transport|tunnel|type|in|out|\W
-}x;
+}xa;
 
 my $SIDE    = qr{[0-9A-Fa-f.:]{2,45}(?:/\d{1,3})?(?:\ port\ \d{1,5})?};
 my $MATCHED = qr{(?:proto\ \d{1,3}\ )?from\ $SIDE\ to\ $SIDE};
@@ -232,7 +232,7 @@ sub arm_verb ($kind, $file, $seconds, $delay, $n) {
     malformed("a confirmation is waited for $LONGEST s at most") if $seconds > $LONGEST;
     malformed('a change does not say whose it is')                if $who eq '';
     my @undo = map { fifo_line(line() // malformed('an arm is cut off')) } 1 .. $n;
-    my $bad  = !!grep { !/^$UNDO\z/ } @undo;
+    my $bad  = !!grep { !/^(?:$UNDO|C rm \[Phase 1\]:$ADDR)\z/ } @undo;
     return { name => 'arm', kind => $kind, file => conf_file($file), seconds => $seconds, delay => $delay, undo => \@undo, changes => 1, bad => $bad };
 }
 
@@ -830,11 +830,11 @@ sub masked ($text) {
 
 sub masked_line ($line) {
     return '***' . ($line =~ /(\n)/ ? $1 : '') if ($line =~ tr/"//) % 2 || ($line =~ tr/'//) % 2;
-    return $line                              if $line =~ /^\s*include\s+"[^"'\n]*"\s*\z/;
-    return $line                              if $line =~ s/^(\s*#?\s*[A-Za-z0-9_]+\s*=).*/$1 ***/;
+    return $line                              if $line =~ /^\s*include\s+"[^"'\n]*"\s*\z/a;
+    return $line                              if $line =~ s/^(\s*#?\s*[A-Za-z0-9_]+\s*=).*/$1 ***/a;
     $line =~ s/"[^"]*"|'[^']*'/***/g;
-    $line =~ s/\b(psk|authkey|enckey)(\s+)\S+/$1$2***/g;
-    $line =~ s/(\$\w+\s+)(\S+)/$1 . ($2 =~ m{^(?:$OPEN_WORD)\z} ? $2 : '***')/ge;
+    $line =~ s/\b(psk|authkey|enckey)(\s+)\S+/$1$2***/ga;
+    $line =~ s/(\$\w+\s+)(\S+)/$1 . ($2 =~ m{^(?:$OPEN_WORD)\z} ? $2 : '***')/gea;
     return $line;
 }
 

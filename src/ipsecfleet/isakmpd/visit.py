@@ -13,7 +13,7 @@ doas refused. Then it runs `visit.pl`, which is sent first (or is installed ther
     flows
     end
 
-A section is `NONCE NAME STATUS LENGTH`, LENGTH raw bytes and a newline; the last line counts the sections. Whatever a
+A verb that brings a file along says how many bytes, which follow it. A section is `NONCE NAME STATUS LENGTH`, LENGTH raw bytes and a newline; the last line counts the sections. Whatever a
 gateway wrote in between cannot end a section early, and without the last line the answer was cut off.
 """
 
@@ -28,6 +28,7 @@ from typing import Protocol
 from ipsecfleet.errors import OperatorError, RefusedError
 from ipsecfleet.isakmpd import fifo
 from ipsecfleet.model.net import Selectors
+from ipsecfleet.model.secret import Secret
 from ipsecfleet.model.snapshot import Unknown
 
 PROTOCOL = "ipsecfleet 1"
@@ -40,7 +41,7 @@ LONGEST_LOCK_S = 600
 MOST_SECTIONS = 10_000
 """The most sections of one answer; a whole visit has a dozen and one per conf file and change."""
 
-CHANGES = frozenset({"write", "load", "unload", "deny", "open"})
+CHANGES = frozenset({"write", "load", "unload", "deny", "open", "put", "restore", "arm", "confirm", "rollback"})
 """The sections of what changes something; each step of a plan comes by one of them."""
 
 _REMOTE = "/bin/sh -c 'echo \"ipsecfleet $SSH_CONNECTION\"; exec {}'"
@@ -49,6 +50,7 @@ _PROGRAMS = {"doas": "doas -n /usr/bin/perl -T -", "none": "/usr/bin/perl -T -",
 _path = re.compile(r"(?!.*/\.\.(?:/|\Z))/[A-Za-z0-9._/-]{0,250}")
 _handshake = re.compile(rb"\nipsecfleet\b([^\n]{0,400})\n")
 _nonce = re.compile(r"[0-9A-Fa-f]{16,32}")
+_run = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99}")
 _who = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99} [A-Za-z0-9._@-]{1,200}")
 _holder = re.compile(rb"(%b) (\d{1,9}) (\d{1,9})" % _who.pattern.encode())
 
@@ -149,6 +151,103 @@ class ConfNames:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """A conf file as it is there: `stored`, its owner, mode, keyed hash and masked text, and `meaning`, unless it is not."""
+
+    path: str
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"stored {_checked_path(self.path)}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """What ipsecctl there makes of a text that nobody loads: `meaning`."""
+
+    text: Secret
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"try {_size(self.text)}", self.text.reveal())
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """The change of a file that waits for its confirmation: `armed`, empty if none does."""
+
+    def lines(self) -> tuple[str, ...]:
+        return ("armed",)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The changes of an earlier run that can be taken back: `kept`."""
+
+    run: str
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"kept {_check(_run, self.run, 'run')}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A conf file's new text, beside it as PATH.new: `put`."""
+
+    path: str
+    text: Secret
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"put {_checked_path(self.path)} {_size(self.text)}", self.text.reveal())
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """The text that a run found there, beside the file as PATH.new: `restore`."""
+
+    run: str
+    path: str
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"restore {_check(_run, self.run, 'run')} {_checked_path(self.path)}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """The change of a file is taken back in `seconds`, unless it is confirmed: `arm`. `kind` is add, change, remove or include.
+
+    Taking it back writes the lines of `undo`, and loads the old text `delay` seconds after the new one was unloaded.
+    """
+
+    kind: str
+    path: str
+    seconds: float
+    delay: float = 0.0
+    undo: tuple[str, ...] = ()
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"arm {self.kind} {_checked_path(self.path)} {self.seconds:.2f} {self.delay:.2f} {len(self.undo)}", *self.undo)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """The change of a file stays, if it was not taken back already: `confirm`, which says when."""
+
+    path: str
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"confirm {_checked_path(self.path)}",)
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """The change of a file is taken back now, if it is not confirmed: `rollback`."""
+
+    path: str
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"rollback {_checked_path(self.path)}",)
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
     """The run lock, for so many seconds: `lock`. Every change needs it; `take` takes it from whoever has it.
 
@@ -230,7 +329,10 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """All that one visit is asked. `deadline` is in seconds; `who` is a run and an operator, for lock and log there."""
+    """All that one visit is asked. `deadline` is in seconds; `who` is a run and an operator, for lock and log there.
+
+    `key` is what secrets are hashed with, in hexadecimal: it makes hashes comparable with those of the same key only.
+    """
 
     nonce: str
     verbs: Sequence[Verb]
@@ -239,6 +341,7 @@ class Request:
     bin: str = ""
     who: str = ""
     deadline: float = 20.0
+    key: str = ""
 
     def encode(self) -> bytes:
         """The request as the program reads it; what it would call malformed is refused here already."""
@@ -251,10 +354,11 @@ class Request:
             f"etc {_checked_path(self.etc)}",
             f"bin {_checked_path(self.bin)}" if self.bin else "bin",
             f"who {self.who}".rstrip(),
+            *([f"key {self.key}"] if self.key else []),
             f"deadline {self.deadline:.3f}",
         )
         verbs = (line for verb in self.verbs for line in verb.lines())
-        return "".join(f"{line}\n" for line in (*head, "", *verbs, "end")).encode("ascii")
+        return "".join(f"{line}\n" for line in (*head, "", *verbs, "end")).encode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +464,15 @@ def _body(section: Section | None) -> bytes | Unknown:
         return Unknown("not read")
     why = section.body.decode("utf-8", "replace").strip()
     return section.body if section.ok else Unknown(f"{section.status}: {why}")
+
+
+def keyed(key: str, text: str) -> str:
+    """The hash by which a gateway tells whether a text of its own is this one, as `visit.pl` makes it."""
+    return sha256(f"{key}\n{text}".encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _size(text: Secret) -> int:
+    return len(text.reveal().encode("utf-8", "surrogateescape"))
 
 
 def _matched(selectors: Selectors) -> str:

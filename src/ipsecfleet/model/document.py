@@ -174,6 +174,35 @@ class CourseRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FileRow:
+    """A conf file on a gateway and what a rollout makes of it; `diff` is masked.
+
+    `state` is added, changed, removed, included (in ipsec.conf), unchanged, foreign or unknown.
+    """
+
+    gateway: str
+    file: str
+    state: str
+    tunnels: tuple[str, ...] = ()
+    diff: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DriftRow:
+    """One connection of a gateway in four columns: in the inventory, on the disk, in the daemon, and running."""
+
+    gateway: str
+    tunnel: str
+    connection: str | None
+    file: str | None
+    inventory: str
+    deployed: str
+    loaded: str
+    running: str
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """Everything one command says; `result` and `exit_code` belong together (EXIT STATUS).
 
@@ -197,6 +226,8 @@ class Document:
     events: tuple[EventRow, ...] | None = None
     forecast: tuple[ForecastRow, ...] | None = None
     courses: tuple[CourseRow, ...] | None = None
+    files: tuple[FileRow, ...] | None = None
+    drift: tuple[DriftRow, ...] | None = None
     digest: str | None = None
     text: str | None = None
     plan: Plan | None = None

@@ -32,6 +32,10 @@ class Action(StrEnum):
     CLONE = "clone"
     OVERLAP = "overlap"
     UNCLONE = "unclone"
+    STAGE = "stage"
+    FORGET = "forget"
+    CONFIRM = "confirm"
+    ROLLBACK = "rollback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,33 @@ class Undo:
 
     action: Action | None
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Something of a phase 1 that stays in the daemon when the file that made it is unloaded.
+
+    With `phase1` alone its transforms, with a tag that tag; with `peer` alone the entry of that address in `[Phase 1]`.
+    """
+
+    phase1: str | None = None
+    tag: str | None = None
+    peer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """How the change of a conf file begins: `kind` is add, change, remove or include.
+
+    Unless it is confirmed within `confirm_s`, the gateway takes it back: what is in `drops` goes, and the old text is
+    loaded `delay_s` after the new one was unloaded; both in seconds of ours. `from_run` is the run that kept its text.
+    """
+
+    kind: str
+    confirm_s: float
+    delay_s: float = 0.0
+    drops: tuple[Drop, ...] = ()
+    from_run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +91,8 @@ class Step:
     selectors: Selectors | None = None
     alias: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
+    staging: Staging | None = None
+    drops: tuple[Drop, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +106,10 @@ class Wave:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One end that the run is about: what the daemon calls it, and whose it is."""
+    """One end that the run is about: what the daemon calls it, and whose it is.
+
+    `expect` is what is looked for where the verb alone does not say: new, gone, or up.
+    """
 
     tunnel: str
     gateway: str
@@ -81,6 +117,7 @@ class Target:
     peer: str | None
     selectors: Selectors | None
     active: bool = False
+    expect: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +170,10 @@ class Plan:
     `already` are tunnels with nothing left to do; `caveats` say what its proof will not cover; `settle_s` passes before
     the last look, which is repeated until `look_again_s` after the change (both in the gateway's seconds). `basis` is what
     the plan rests on at each gateway that it changes. No more than `at_once` negotiations run in the whole fleet, and no
-    more than `at_each` at one machine, where that is a limit. `finally_` is done at last for tunnels that were proven, `otherwise` for those that were not.
+    more than `at_each` at one machine, where that is a limit. `finally_` is done at last for tunnels that were proven,
+    `otherwise` for those that were not. Each of `together` are tunnels that are proven together or not at all; with
+    `takes_back` what is `otherwise` is done whatever else failed, and when the run is stopped. `bystanders` are not of
+    the run, and must be up after it.
     """
 
     verb: str
@@ -151,6 +191,9 @@ class Plan:
     basis: tuple[Basis, ...] = ()
     finally_: tuple[Step, ...] = ()
     otherwise: tuple[Step, ...] = ()
+    together: tuple[tuple[str, ...], ...] = ()
+    takes_back: bool = False
+    bystanders: tuple[Target, ...] = ()
 
     @property
     def stages(self) -> tuple[Wave, ...]:

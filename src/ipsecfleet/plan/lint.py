@@ -2,7 +2,7 @@
 
 A file alone can be right and still hurt: what it says of a peer or of two networks replaces what another file of the same
 gateway says (groundtruth 1.2), and two ends that do not mirror each other never come up, or come up by the first one's
-word (1.2, `-K`). Files are named as the inventory names them; `confs` has what each of them means.
+word (1.2, `-K`). `confs` has what each file means, by the gateway that gets it and its name there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,10 @@ ALIKE = 5
 """From how many tunnels on a gateway it is told that they all live equally long."""
 
 
-def lint(fleet: Fleet, confs: Mapping[str, Conf]) -> tuple[Finding, ...]:
+Confs = Mapping[tuple[str, str], Conf]
+
+
+def lint(fleet: Fleet, confs: Confs) -> tuple[Finding, ...]:
     """Everything found, problems and warnings, each once."""
     found = chain(
         chain.from_iterable(_of_gateway(fleet, gateway, confs) for gateway in fleet.gateways),
@@ -51,9 +54,10 @@ def _warning(text: str, subject: str, gateway: str | None = None) -> Finding:
     return Finding(gateway, "warning", subject, text)
 
 
-def _of_gateway(fleet: Fleet, gateway: Gateway, confs: Mapping[str, Conf]) -> Iterator[Finding]:
+def _of_gateway(fleet: Fleet, gateway: Gateway, confs: Confs) -> Iterator[Finding]:
     """What the files of one gateway do to each other."""
-    rules = [rule for name in files_of(fleet, gateway) if name in confs for rule in confs[name].rules]
+    mine = (confs.get((gateway.name, name)) for name in files_of(fleet, gateway))
+    rules = [rule for conf in mine if conf is not None for rule in conf.rules]
     yield from (_problem(str(warning), "collision", gateway.name) for warning in findings(rules))
     lifetimes = {(r.terms.main.lifetime_s, r.terms.quick.lifetime_s) for r in rules}
     if len(rules) >= ALIKE and len(lifetimes) == 1:
@@ -61,18 +65,23 @@ def _of_gateway(fleet: Fleet, gateway: Gateway, confs: Mapping[str, Conf]) -> It
         yield _warning(text, "lifetime", gateway.name)
 
 
-def _of_tunnel(fleet: Fleet, spec: TunnelSpec, confs: Mapping[str, Conf]) -> Iterator[Finding]:
+def _of_tunnel(fleet: Fleet, spec: TunnelSpec, confs: Confs) -> Iterator[Finding]:
     """What an end's file does not say of the tunnel, or says otherwise than the other end's."""
     for mine, other in ((spec.a, spec.b), (spec.b, spec.a)):
-        conf = confs.get(file_of(spec, mine)) if fleet.members(mine) else None
+        conf = _conf_of(fleet, spec, mine, confs)
         if conf is not None:
             yield from _of_end(fleet, spec, mine, other, conf)
-    ours = [confs.get(file_of(spec, end)) for end in (spec.a, spec.b) if fleet.members(end)]
-    if len(ours) > 1 and ours[0] is not None and ours[1] is not None:
-        pairs = [
-            (one, _mirror_of(one, ours[1].rules)) for one in ours[0].rules if one.selectors in _networks(spec.a, spec.b)
-        ]
+    one_end, other_end = (_conf_of(fleet, spec, end, confs) for end in (spec.a, spec.b))
+    if one_end is not None and other_end is not None:
+        between = [one for one in one_end.rules if one.selectors in _networks(spec.a, spec.b)]
+        pairs = [(one, _mirror_of(one, other_end.rules)) for one in between]
         yield from chain.from_iterable(_between(one, two) for one, two in pairs if two is not None)
+
+
+def _conf_of(fleet: Fleet, spec: TunnelSpec, end: TunnelEnd, confs: Confs) -> Conf | None:
+    """What an end's file means; all members of a CARP group have the same."""
+    found = (confs.get((gateway.name, file_of(spec, end))) for gateway in fleet.members(end))
+    return next((conf for conf in found if conf is not None), None)
 
 
 def _of_end(fleet: Fleet, spec: TunnelSpec, mine: TunnelEnd, other: TunnelEnd, conf: Conf) -> Iterator[Finding]:

@@ -53,9 +53,14 @@ class Conf:
         return tuple(span for span in self.secrets if span.file == path)
 
 
-def parse(text: str, *, path: str, include: Include) -> Conf:
-    """Read the text of the file at `path`; ConfError at the first thing that ipsecctl would refuse."""
+def parse(text: str, *, path: str, include: Include, before: tuple[str, str] | None = None) -> Conf:
+    """Read the text of the file at `path`; ConfError at the first thing that ipsecctl would refuse.
+
+    `before` is path and text of a file that is read before it, as if it began with an include of that.
+    """
     parser = Parser(text, path, include)
+    if before is not None:
+        parser.begin_with(*before)
     parser.run()
     return Conf(
         path,

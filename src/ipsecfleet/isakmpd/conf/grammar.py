@@ -62,6 +62,10 @@ class Parser(Cursor):
         """The comments so far."""
         return self._lexer.comments
 
+    def begin_with(self, path: str, text: str) -> None:
+        """Read that file first."""
+        self._lexer.enter(path, text)
+
     def run(self) -> None:
         """Read to the end of the file; ConfError at the first thing that ipsecctl would refuse."""
         while (token := self.peek()).kind != END:

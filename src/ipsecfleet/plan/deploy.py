@@ -1,0 +1,358 @@
+"""What the conf files of the inventory are against those of the gateways, and which of them are changed together.
+
+A file is compared by a keyed hash, so no key is needed to know that two are equal; what is shown of a change is masked.
+What a gateway has and the inventory does not is left alone unless it is named: nobody's tunnel goes because somebody
+forgot it. Both ends of a tunnel, and all members of a CARP group, change together; a gateway changes one file at a time.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import unified_diff
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from math import ceil
+
+from ipsecfleet.errors import OperatorError, RefusedError
+from ipsecfleet.isakmpd.deployed import ArmedChange, Deployed, Meaning, shown
+from ipsecfleet.model.document import FileRow
+from ipsecfleet.model.fleet import Gateway
+from ipsecfleet.model.snapshot import Listing, Unknown
+from ipsecfleet.model.source import Source
+from ipsecfleet.plan.tunnels import addresses_of
+from ipsecfleet.plan.view import View
+
+
+class FileState(StrEnum):
+    """What becomes of a file on a gateway."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+    INCLUDED = "included"
+    UNCHANGED = "unchanged"
+    FOREIGN = "foreign"
+    UNKNOWN = "unknown"
+
+
+KINDS = {
+    FileState.ADDED: "add", FileState.CHANGED: "change", FileState.REMOVED: "remove", FileState.INCLUDED: "include",
+}  # fmt: skip
+"""The states that mean work, and what the visit program calls it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a gateway should have at a path; `digest` is the keyed hash of its text, `from_run` whose text it was before."""
+
+    source: Source | None
+    digest: str
+    from_run: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a gateway has: the files that ipsec.conf includes, those on the disk, what new texts come to, what is armed."""
+
+    includes: tuple[str, ...] = ()
+    stored: Mapping[str, Deployed | Unknown | None] = field(default_factory=dict)
+    tried: Mapping[str, Meaning | Unknown] = field(default_factory=dict)
+    armed: ArmedChange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file of one gateway that changes; `old` and `new` are what it means, None where it is not."""
+
+    gateway: str
+    path: str
+    kind: str
+    old: Meaning | None = None
+    new: Meaning | None = None
+    from_run: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every connection it makes, before or after."""
+        both = (*(self.old.names if self.old else ()), *(self.new.names if self.new else ()))
+        return tuple(dict.fromkeys(both))
+
+    @property
+    def meanings(self) -> tuple[Meaning, ...]:
+        return tuple(m for m in (self.old, self.new) if m is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Files that are changed together; `machines` are the gateways and the foreign peers that take part."""
+
+    files: tuple[FileChange, ...]
+    tunnels: tuple[str, ...]
+    machines: frozenset[str]
+
+    @property
+    def gateways(self) -> tuple[str, ...]:
+        return tuple(f.gateway for f in self.files)
+
+    @property
+    def name(self) -> str:
+        return self.tunnels[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Every file with its state, those that change, and what speaks against it."""
+
+    rows: tuple[FileRow, ...]
+    changes: tuple[FileChange, ...]
+    refusals: tuple[RefusedError, ...]
+    notes: tuple[str, ...] = ()
+
+
+def compare(
+    view: View,
+    wanted: Mapping[tuple[str, str], Wanted],
+    facts: Mapping[str, Facts],
+    remove: Sequence[str] = (),
+    *,
+    only_new: bool = False,
+) -> Comparison:
+    """What becomes of every file; `remove` are patterns of names of files that the inventory does not have."""
+    rows: list[FileRow] = []
+    changes: list[FileChange] = []
+    refusals: list[RefusedError] = []
+    notes: list[str] = []
+    for name, fact in facts.items():
+        gateway = view.gateway(name)
+        mine = {path: w for (g, path), w in wanted.items() if g == name}
+        foreign = [p for p in fact.includes if p not in mine and p.startswith(f"{gateway.conf_dir}/")]
+        for path in (*mine, *foreign):
+            each = _File(view, gateway, path, mine.get(path), fact)
+            state = each.state(remove)
+            if only_new and state in KINDS and state is not FileState.ADDED:
+                notes.append(f"{name}: {path} is {state}, and left as it is: --only-new")
+                state = FileState.UNCHANGED
+            rows.append(FileRow(name, path, state.value, each.tunnels, each.diff(state)))
+            refusals += each.refusals(state)
+            notes += each.notes(state)
+            if state in KINDS:
+                changes.append(each.change(state))
+    return Comparison(tuple(rows), tuple(changes), tuple(refusals), tuple(notes))
+
+
+class _File:
+    """One file of one gateway, wanted, there, or both."""
+
+    def __init__(self, view: View, gateway: Gateway, path: str, wanted: Wanted | None, fact: Facts) -> None:
+        self.view = view
+        self.gateway = gateway
+        self.path = path
+        self.wanted = wanted
+        self.there = fact.stored.get(path)
+        self.tried = fact.tried.get(path)
+        self.included = path in fact.includes
+
+    @property
+    def deployed(self) -> Deployed | None:
+        return self.there if isinstance(self.there, Deployed) else None
+
+    @property
+    def old(self) -> Meaning | None:
+        meaning = self.deployed.meaning if self.deployed is not None else None
+        return meaning if isinstance(meaning, Meaning) else None
+
+    @property
+    def new(self) -> Meaning | None:
+        return self.tried if isinstance(self.tried, Meaning) else None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the daemon has a connection of the file that is there."""
+        return any(c.name in (self.old.names if self.old else ()) for c in listed(self.view, self.gateway.name))
+
+    @property
+    def tunnels(self) -> tuple[str, ...]:
+        meanings = [m for m in (self.old, self.new) if m is not None]
+        names = (tunnel_of(self.view, self.gateway.name, m, n) for m in meanings for n in m.names)
+        return tuple(dict.fromkeys(names))
+
+    def state(self, remove: Sequence[str]) -> FileState:
+        if isinstance(self.there, Unknown):
+            return FileState.UNKNOWN
+        if self.wanted is None:
+            named = any(fnmatchcase(self.path.rpartition("/")[2], pattern) for pattern in remove)
+            return FileState.REMOVED if named else FileState.FOREIGN
+        if self.deployed is None:
+            return FileState.ADDED
+        if self.deployed.digest != self.wanted.digest:
+            return FileState.CHANGED if self.included else FileState.ADDED
+        if self.included:
+            return FileState.UNCHANGED
+        return FileState.INCLUDED if self.loaded else FileState.ADDED
+
+    def change(self, state: FileState) -> FileChange:
+        old = None if state is FileState.ADDED else self.old
+        new = None if state is FileState.REMOVED else self.old if state is FileState.INCLUDED else self.new
+        from_run = self.wanted.from_run if self.wanted is not None else None
+        return FileChange(self.gateway.name, self.path, KINDS[state], old, new, from_run)
+
+    def diff(self, state: FileState) -> tuple[str, ...]:
+        """The change line by line, masked as the gateway masks what it lets out."""
+        if state not in {FileState.ADDED, FileState.CHANGED, FileState.REMOVED}:
+            return ()
+        before = self.deployed.shown if self.deployed is not None else ()
+        source = self.wanted.source if self.wanted is not None else None
+        after = () if state is FileState.REMOVED else shown(source.text.reveal()) if source is not None else ()
+        lines = [line for line in unified_diff(before, after, n=1, lineterm="") if line[:3] not in {"---", "+++"}]
+        return tuple(line for line in lines if not line.startswith("@@")) or ("only what is masked differs",)
+
+    def refusals(self, state: FileState) -> Iterable[RefusedError]:
+        where = f"{self.path} on {self.gateway.name}"
+        if isinstance(self.there, Unknown):
+            yield _refused("file", self.path, f"{where} could not be read: {self.there.why}")
+        if state in {FileState.CHANGED, FileState.REMOVED} and self.old is None:
+            why = self.deployed.meaning.why if self.deployed and isinstance(self.deployed.meaning, Unknown) else "not read"
+            yield _refused("file", self.path, f"what {where} means could not be read: {why}", "correct it there by hand")
+        if state is FileState.ADDED and self.deployed is not None and self.loaded:
+            text = f"{where} is loaded, but ipsec.conf does not include it, and the inventory has another text"
+            yield _refused("include", self.path, text, f'add the line include "{self.path}" there, or unload it')
+        if state in {FileState.ADDED, FileState.CHANGED}:
+            yield from self._untried(where)
+        if self.new is not None and state in KINDS:
+            yield from self._collisions(self.new)
+
+    def _untried(self, where: str) -> Iterable[RefusedError]:
+        if not isinstance(self.tried, Unknown):
+            return
+        why, source = self.tried.why, self.wanted.source if self.wanted is not None else None
+        _, found, rest = why.partition("the new text: ")
+        number, _, words = rest.partition(":")
+        place = source.place(int(number)) if found and source is not None and number.isdecimal() else where
+        yield _refused("syntax", self.path, f"{place}: ipsecctl on {self.gateway.name} refuses it: {words.strip() or why}")
+
+    def _collisions(self, new: Meaning) -> Iterable[RefusedError]:
+        """A name that the daemon has with another peer, and that is not of the file as it is there."""
+        before = self.old.names if self.old is not None else ()
+        there = {c.name: c for c in listed(self.view, self.gateway.name)}
+        for name in new.names:
+            other = there.get(name)
+            if other is not None and name not in before and other.peer != new.peer(name):
+                text = f"{self.path}: {name} is loaded on {self.gateway.name} with {other.peer}, and would be overwritten"
+                yield _refused("collision", self.path, text, "give one of them other networks")
+
+    def notes(self, state: FileState) -> Iterable[str]:
+        where = f"{self.gateway.name}: {self.path}"
+        if state is FileState.FOREIGN:
+            yield f"{where} is in no tunnel of the inventory, and left alone; --remove takes it away"
+        if state in {FileState.UNCHANGED, FileState.INCLUDED} and self.deployed is not None and self.deployed.mode & 0o077:
+            yield f"{where} has mode {self.deployed.mode:04o} and holds keys: chmod 0600 it"
+        if state is FileState.UNCHANGED and not self.loaded and self.old is not None:
+            yield f"{where} is deployed and not loaded: ipsecfleet up loads it"
+
+
+def _refused(kind: str, obj: str, text: str, hint: str = "") -> RefusedError:
+    return RefusedError(text, kind=kind, obj=obj, hint=hint)
+
+
+def listed(view: View, gateway: str) -> Sequence:
+    """The connections that a gateway's daemon has in a list."""
+    seen = view.seen(gateway)
+    found = () if seen is None or isinstance(seen.connections, Unknown) else seen.connections
+    return [c for c in found if c.listing is not Listing.NONE]
+
+
+def tunnel_of(view: View, gateway: str, meaning: Meaning, name: str) -> str:
+    """What the tunnel of a connection is called: as the gateways have it, or the inventory, else as the connection."""
+    selectors = meaning.selectors(name)
+    for tunnel, end in view.ends_on(gateway):
+        if end.connection == name or (end.connection is None and selectors is not None and end.selectors == selectors):
+            return tunnel.name
+    return name
+
+
+def grouped(view: View, changes: Iterable[FileChange]) -> tuple[Change, ...]:
+    """What is changed together: the two ends of a tunnel, and the members of a CARP group; one file of each gateway."""
+    left = list(changes)
+    found: list[Change] = []
+    while left:
+        group = [left.pop(0)]
+        here = {group[0].gateway}
+        grows = True
+        while grows:
+            grows = False
+            for each in tuple(left):
+                if each.gateway not in here and any(_belong(view, each, other) for other in group):
+                    group.append(each)
+                    here.add(each.gateway)
+                    left.remove(each)
+                    grows = True
+        found.append(_change(view, group))
+    return tuple(found)
+
+
+def _change(view: View, files: Sequence[FileChange]) -> Change:
+    pairs = [(f, m, n) for f in files for m in f.meanings for n in m.names]
+    tunnels = dict.fromkeys(tunnel_of(view, f.gateway, m, n) for f, m, n in pairs)
+    peers = {p for _, m, n in pairs if (p := m.peer(n)) is not None and not view.ours(p)}
+    machines = frozenset((*(f.gateway for f in files), *peers))
+    return Change(tuple(files), tuple(tunnels) or (files[0].name,), machines)
+
+
+def _belong(view: View, one: FileChange, other: FileChange) -> bool:
+    """Whether two files have ends of one tunnel: they mirror each other, or are those of two CARP members."""
+    carps = [view.gateway(f.gateway).carp for f in (one, other)]
+    if carps[0] is not None and carps[1] is not None and carps[0].group == carps[1].group:
+        return one.path == other.path or bool(set(one.names) & set(other.names))
+    return any(
+        _mirror(view, one, a, m, other, b, n)
+        for m in one.meanings
+        for n in other.meanings
+        for a in m.names
+        for b in n.names
+    )
+
+
+def _mirror(view: View, one: FileChange, a: str, m: Meaning, other: FileChange, b: str, n: Meaning) -> bool:
+    mine, theirs = m.selectors(a), n.selectors(b)
+    if mine is None or theirs is None or mine.mirrored() != theirs:
+        return False
+    here, there = addresses_of(view.gateway(one.gateway)), addresses_of(view.gateway(other.gateway))
+    return m.peer(a) in there or n.peer(b) in here
+
+
+def in_waves(changes: Sequence[Change], canary: Sequence[str], words: Sequence[str]) -> tuple[tuple[Change, ...], ...]:
+    """The changes of the canary gateways first, then as many as each word says: a number, a percentage, or `rest`."""
+    first = tuple(c for c in changes if set(c.gateways) & set(canary))
+    left = [c for c in changes if c not in first]
+    whole = len(left)
+    waves = [first] if first else []
+    for word in words:
+        count = _count(word, whole)
+        waves.append(tuple(left[:count]))
+        left = left[count:]
+    return tuple(w for w in (*waves, tuple(left)) if w)
+
+
+def _count(word: str, whole: int) -> int:
+    number = word.removesuffix("%")
+    if word == "rest":
+        return whole
+    if not number.isdecimal() or int(number) == 0:
+        text = f"--waves {word!r} is no number, percentage or rest"
+        raise OperatorError(text, kind="usage", obj="--waves", hint="such as --waves 1,25%,rest")
+    return ceil(whole * int(number) / 100) if word.endswith("%") else int(number)
+
+
+def in_rounds(changes: Iterable[Change]) -> tuple[tuple[Change, ...], ...]:
+    """The changes in rounds in which no machine has more than one, the earlier ones first."""
+    rounds: list[list[Change]] = []
+    for change in changes:
+        free = (r for r in rounds if not any(change.machines & other.machines for other in r))
+        room = next(free, None)
+        if room is None:
+            rounds.append(room := [])
+        room.append(change)
+    return tuple(map(tuple, rounds))
