@@ -137,7 +137,7 @@ app.callback()(with_options(_options, _root, Globals))
 
 def run(words: Sequence[str]) -> int:
     """Parse the words and do what they say; the exit code."""
-    from ipsecfleet.cli import change, read, setup  # noqa: F401  they register their verbs
+    from ipsecfleet.cli import change, read, rollout, setup  # noqa: F401  they register their verbs
 
     signal.signal(signal.SIGTERM, _terminated)
     try:

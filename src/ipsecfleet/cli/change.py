@@ -166,7 +166,7 @@ def runs_resume(session: Session, run: RunName) -> "Document":
     from ipsecfleet.run import changes
 
     session.require_consent()
-    kept, file = changes.find(session.archive, run)
+    kept, file = changes.find_to_finish(session.archive, run)
     session.run_id = kept.run
     return changes.resume(session.run(), kept, file, session.archive.snapshot(kept.run))
 
@@ -177,9 +177,20 @@ def runs_abort(session: Session, run: RunName) -> "Document":
     from ipsecfleet.run import changes
 
     session.require_consent()
-    kept, file = changes.find(session.archive, run)
+    kept, file = changes.find_to_finish(session.archive, run)
     session.run_id = kept.run
     return changes.abort(session.run(), kept, file, session.archive.snapshot(kept.run))
+
+
+@verb(runs_app, "confirm")
+def runs_confirm(session: Session, run: RunName) -> "Document":
+    """Keep what a rollout changed and did not confirm, before the gateways take it back."""
+    from ipsecfleet.run import changes, rollouts
+
+    session.require_consent()
+    kept, file = changes.find(session.archive, run)
+    session.run_id = kept.run
+    return rollouts.confirm(session.run(), file)
 
 
 def _require_tunnels(selection: "Selection", verb: str) -> None:

@@ -19,6 +19,7 @@ from ipsecfleet.render import (
     Look,
     dry_run_text,
     errors_text,
+    files_text,
     gateway_lines,
     plan_text,
     results_text,
@@ -89,7 +90,8 @@ def _for_people(session: Session, document: Document, look: Look) -> str:
     if session.dry:
         fifos = {g.name: f"{g.paths.run}/isakmpd.fifo" for g in session.fleet.gateways}
         digest = f"\nplan {document.digest}\n" if document.digest is not None and document.plan.steps else ""
-        return dry_run_text(document.plan, lines_of, look.width, fifos) + digest
+        files = files_text(document.files or (), look.width)
+        return files + dry_run_text(document.plan, lines_of, look.width, fifos) + digest
     if document.plan.refusals:
         return plan_text(document.plan, lines_of, look.width)
     return results_text(document, look)

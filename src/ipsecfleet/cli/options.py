@@ -16,6 +16,7 @@ from ipsecfleet.errors import OperatorError
 
 if TYPE_CHECKING:
     from ipsecfleet.inventory import Selection
+    from ipsecfleet.plan.rollout import RolloutOptions
     from ipsecfleet.plan.stagger import Pace
 
 Held = TypeVar("Held")
@@ -178,7 +179,54 @@ class Pacing:
         return seconds(self.wait, default, "--wait") or 0.0
 
 
-HOLDERS = (Selecting, Planning, Pacing)
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """The options of a rollout, as typed."""
+
+    canary: Annotated[
+        list[str] | None, typer.Option("--canary", metavar="NAME", help="Gateway whose changes come first, alone.")
+    ] = None
+    waves: Annotated[
+        str | None, typer.Option("--waves", metavar="N,N%,rest", help="How many changes at a time (all).")
+    ] = None
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--remove", metavar="FILE", help="Also take away this file, which no tunnel of the inventory has."
+        ),
+    ] = None
+    only_new: Annotated[bool, typer.Option("--only-new", help="Only add files; change and remove none.")] = False
+    no_load: Annotated[bool, typer.Option("--no-load", help="Only the files; nothing is loaded or unloaded.")] = False
+    confirm_within: Annotated[
+        str | None,
+        typer.Option("--confirm-within", metavar="TIME", help="A gateway takes back what is not confirmed (120s)."),
+    ] = None
+    wait: Annotated[
+        str | None, typer.Option("--wait", metavar="TIME", help="For tunnels to be seen established (90s).")
+    ] = None
+
+    def options(self, forced: frozenset[str]) -> "RolloutOptions":
+        """What they mean."""
+        from ipsecfleet.plan.rollout import MARGIN_S, RolloutOptions
+
+        confirm_s = seconds(self.confirm_within, 120.0, "--confirm-within") or 0.0
+        wait_s = seconds(self.wait, min(90.0, confirm_s - MARGIN_S), "--wait") or 0.0
+        if not 30 <= confirm_s <= 600:
+            text = f"--confirm-within {confirm_s:g}s is not from 30s to 10m"
+            raise OperatorError(text, kind="usage", obj="--confirm-within")
+        return RolloutOptions(
+            canary=tuple(self.canary or ()),
+            waves=tuple(w.strip() for w in (self.waves or "").split(",") if w.strip()),
+            remove=tuple(self.remove or ()),
+            only_new=self.only_new,
+            load=not self.no_load,
+            confirm_s=confirm_s,
+            wait_s=wait_s,
+            forced=forced,
+        )
+
+
+HOLDERS = (Selecting, Planning, Pacing, Rolling)
 """Options that belong together; a command that has a parameter of one of these types has all of them."""
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ipsecfleet.inventory import Selection
-    from ipsecfleet.model.document import Document
+    from ipsecfleet.model.document import Document, FileRow
     from ipsecfleet.model.fleet import Fleet
     from ipsecfleet.model.plan import Plan
     from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot
@@ -141,14 +141,15 @@ class Session:
                 hint="give --yes, or --dry-run to see the plan",
             )
 
-    def ask(self, plan: "Plan") -> bool:
-        """Show a plan and have it confirmed on stderr."""
+    def ask(self, plan: "Plan", files: "tuple[FileRow, ...]" = ()) -> bool:
+        """Show a plan and the files that change, and have it confirmed on stderr."""
         if self.options.yes:
             return True
         from ipsecfleet.isakmpd.steps import lines_of
-        from ipsecfleet.render import plan_text
+        from ipsecfleet.render import files_text, plan_text
 
         self.progress.clear()
+        sys.stderr.write(files_text(files, width()))
         sys.stderr.write(plan_text(plan, lines_of, width()))
         sys.stderr.write("Do it? [y/N] ")
         sys.stderr.flush()

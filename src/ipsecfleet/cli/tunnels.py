@@ -1,8 +1,8 @@
 """The conf files beside an inventory: found, read, parsed, and checked together, without any gateway.
 
-    tunnels/customer-1.conf             what every gateway gets that has a customer-1.conf by the inventory
-    tunnels/br-oslo/fra.conf            what br-oslo gets instead of tunnels/fra.conf
-    tunnels/customer-1.secrets          macros such as key = "...", read before the .conf of that name in that folder
+tunnels/customer-1.conf             what every gateway gets that has a customer-1.conf by the inventory
+tunnels/br-oslo/fra.conf            what br-oslo gets instead of tunnels/fra.conf
+tunnels/customer-1.secrets          macros such as key = "...", read before the .conf of that name in that folder
 """
 
 from collections.abc import Iterator
@@ -92,7 +92,9 @@ class _Reader:
             beside = path.with_suffix(SECRETS)
             own, secrets = read_text(path), read_text(beside) if beside.is_file() else None
             head = None if secrets is None else (self._label(beside), secrets)
-            self.read[path] = Source(self._label(path), Secret(own), head[0] if head else "", Secret(secrets) if secrets else None)
+            self.read[path] = Source(
+                self._label(path), Secret(own), head[0] if head else "", Secret(secrets) if secrets else None
+            )
             self.confs[path] = self._parsed(gateway, path, own, head)
             self.found += self._modes(gateway, path, beside if head else None)
         return self.read[path]

@@ -119,20 +119,27 @@ class ArmedChange:
 
 def stored_of(answer: Answer, verbs: Sequence[Verb]) -> Mapping[str, Deployed | Unknown | None]:
     """Every file that a visit was asked for by `Stored`; None where there is none."""
-    return {v.path: found for v, found in _matched(answer, verbs) if isinstance(v, Stored)}
+    pairs = ((v, found) for v, found in _matched(answer, verbs) if isinstance(v, Stored))
+    return {v.path: found for v, found in pairs if not isinstance(found, Meaning)}
 
 
 def tried_of(answer: Answer, verbs: Sequence[Verb]) -> tuple[Meaning | Unknown, ...]:
     """What ipsecctl made of each text of a `Try`."""
     found = (found for v, found in _matched(answer, verbs) if isinstance(v, Try))
-    return tuple(f if isinstance(f, Meaning) else Unknown("not read") if not isinstance(f, Unknown) else f for f in found)
+    return tuple(
+        f if isinstance(f, Meaning) else Unknown("not read") if not isinstance(f, Unknown) else f for f in found
+    )
 
 
 def armed_of(answer: Answer) -> ArmedChange | None:
     """What waits for its confirmation."""
     section = answer.last("armed")
     found = _armed.fullmatch(section.body.decode("utf-8", "replace")) if section is not None and section.ok else None
-    return None if found is None else ArmedChange(found["run"], found["who"], int(found["left"]), found["kind"], found["file"])
+    return (
+        None
+        if found is None
+        else ArmedChange(found["run"], found["who"], int(found["left"]), found["kind"], found["file"])
+    )
 
 
 def kept_of(answer: Answer) -> tuple[tuple[str, str], ...]:
@@ -145,7 +152,11 @@ def kept_of(answer: Answer) -> tuple[tuple[str, str], ...]:
 def shown(text: str) -> tuple[str, ...]:
     """The lines of a text without what could be a key, exactly as a gateway shows them of a file (masked in visit.pl)."""
     hidden = "\\" in text
-    return tuple(MASK if hidden and line else _masked(line) for line in text.removesuffix("\n").split("\n")) if text else ()
+    return (
+        tuple(MASK if hidden and line else _masked(line) for line in text.removesuffix("\n").split("\n"))
+        if text
+        else ()
+    )
 
 
 def _masked(line: str) -> str:
@@ -160,9 +171,7 @@ def _masked(line: str) -> str:
     return _after_macro.sub(lambda m: m[1] + (m[2] if _open_word.fullmatch(m[2]) else MASK), line)
 
 
-def _matched(
-    answer: Answer, verbs: Iterable[Verb]
-) -> Iterable[tuple[Verb, Deployed | Meaning | Unknown | None]]:
+def _matched(answer: Answer, verbs: Iterable[Verb]) -> Iterable[tuple[Verb, Deployed | Meaning | Unknown | None]]:
     """Each verb about a text with what came of it; their sections stand in the same order."""
     sections = iter([s for s in answer.sections if s.name in {"stored", "meaning"}])
     for verb in verbs:
@@ -191,7 +200,9 @@ def _deployed(path: str, body: bytes, meaning: Meaning | Unknown) -> Deployed | 
         return Unknown(f"what the gateway said of {path} is not understood")
     text = body[head.end() :].decode("utf-8", "surrogateescape")
     lines = tuple(text.removesuffix("\n").split("\n")) if text else ()
-    return Deployed(path, int(head["mode"], 8), int(head["uid"]), int(head["gid"]), head["hash"].decode(), lines, meaning)
+    return Deployed(
+        path, int(head["mode"], 8), int(head["uid"]), int(head["gid"]), head["hash"].decode(), lines, meaning
+    )
 
 
 def _why(status: str, body: bytes) -> str:

@@ -56,6 +56,7 @@ _progress = re.compile(
 _kept_up = re.compile(r"connection_report: connection (?P<name>.+) next check (?P<in>-?[0-9]{1,10}) seconds$")
 _passive = re.compile(r"connection_report: passive connection (?P<name>.+?) local_id: ")
 _timer = re.compile(r"timer_report: event exchange_free_aux\([^)]*\) scheduled in (?P<in>-?[0-9]{1,10}) seconds$")
+_hashed = re.compile(r"Authentication=\t([0-9a-f]{64})")
 _known = (_begun, _cookies, _msgid, _kept_up, _passive, _timer)
 
 
@@ -101,6 +102,18 @@ def parse(data: bytes) -> Status:
         sections=sections,
         unparsed=tuple(octets(line) for line in ours if not any(known.match(line) for known in _known)),
     )
+
+
+def key_hashes(data: bytes) -> Mapping[str, str]:
+    """The hash of each phase 1's key, by its section in lower case, where a visit was given something to hash with."""
+    found: dict[str, str] = {}
+    section = ""
+    for line in lines(_stamp.sub(b"", data)):
+        if line.startswith("["):
+            section = line[1:-1].lower()
+        elif (hashed := _hashed.fullmatch(line)) is not None:
+            found.setdefault(section, hashed[1])
+    return found
 
 
 def _all(pattern: re.Pattern[str], ours: Iterable[str]) -> Iterator[re.Match[str]]:

@@ -224,7 +224,10 @@ class Arm:
     undo: tuple[str, ...] = ()
 
     def lines(self) -> tuple[str, ...]:
-        return (f"arm {self.kind} {_checked_path(self.path)} {self.seconds:.2f} {self.delay:.2f} {len(self.undo)}", *self.undo)
+        return (
+            f"arm {self.kind} {_checked_path(self.path)} {self.seconds:.2f} {self.delay:.2f} {len(self.undo)}",
+            *self.undo,
+        )
 
 
 @dataclass(frozen=True, slots=True)

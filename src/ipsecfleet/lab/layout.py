@@ -1,6 +1,7 @@
 """Where a lab keeps its things, below one directory of the operator's choice.
 
     DIR/inventory.toml known_hosts id_ed25519     what ipsecfleet needs to reach the lab
+    DIR/tunnels/NAME/*.conf                       the conf files of its gateways, as an inventory has them
     DIR/lab.pid lab.log lab.sock                  the background process: held locked while it lives, its log, its ear
     DIR/gateways/NAME/{run,etc,bin}               what a gateway has in /var/run, /etc and on its PATH
     DIR/gateways/NAME/{log,events.jsonl,faults/}  its system log, what happened there, the faults that its stand-ins heed
@@ -83,6 +84,10 @@ class LabDir:
         return self.root / "inventory.toml"
 
     @property
+    def tunnels(self) -> Path:
+        return self.root / "tunnels"
+
+    @property
     def known_hosts(self) -> Path:
         return self.root / "known_hosts"
 
@@ -113,6 +118,7 @@ class LabDir:
     def clear(self) -> None:
         """Remove what an earlier lab left of its gateways."""
         shutil.rmtree(self.gateways, ignore_errors=True)
+        shutil.rmtree(self.tunnels, ignore_errors=True)
         self.socket.unlink(missing_ok=True)
 
     def remove_run(self) -> None:

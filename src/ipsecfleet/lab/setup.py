@@ -22,6 +22,7 @@ def lay_out(scenario: Scenario, lab: LabDir) -> None:
         for directory in (place.run, place.conf_dir, place.bin, place.faults):
             directory.mkdir(parents=True)
         _write_conf(scenario, machine, place)
+        _write_sources(scenario, machine, lab.tunnels / machine.name)
         _install_standins(place.bin)
 
 
@@ -50,6 +51,14 @@ def _write_conf(scenario: Scenario, machine: Machine, place: GatewayDir) -> None
     create_private(place.conf, "".join(includes).encode())
     if machine.carp:
         (place.etc / "carp").write_text(_carp_interface(machine))
+
+
+def _write_sources(scenario: Scenario, machine: Machine, folder: Path) -> None:
+    """What the inventory has for a gateway: the files of the tunnels that it lists."""
+    for tunnel, near, far in scenario.rules(machine):
+        if tunnel.listed:
+            folder.mkdir(parents=True, exist_ok=True)
+            create_private(folder / near.file, rule(near, far).encode())
 
 
 def _carp_interface(machine: Machine) -> str:

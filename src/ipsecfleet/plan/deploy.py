@@ -13,10 +13,11 @@ from fnmatch import fnmatchcase
 from math import ceil
 
 from ipsecfleet.errors import OperatorError, RefusedError
-from ipsecfleet.isakmpd.deployed import ArmedChange, Deployed, Meaning, shown
+from ipsecfleet.isakmpd.deployed import ArmedChange, Deployed, Meaning
 from ipsecfleet.model.document import FileRow
 from ipsecfleet.model.fleet import Gateway
-from ipsecfleet.model.snapshot import Listing, Unknown
+from ipsecfleet.model.net import Selectors
+from ipsecfleet.model.snapshot import Connection, Listing, Unknown
 from ipsecfleet.model.source import Source
 from ipsecfleet.plan.tunnels import addresses_of
 from ipsecfleet.plan.view import View
@@ -42,10 +43,14 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a gateway should have at a path; `digest` is the keyed hash of its text, `from_run` whose text it was before."""
+    """What a gateway should have at a path: the keyed hash of its text, and its masked lines.
 
-    source: Source | None
+    The text is that of `source`, or what the gateway kept itself of what it had before the run `from_run`.
+    """
+
     digest: str
+    shown: tuple[str, ...] = ()
+    source: Source | None = None
     from_run: str | None = None
 
 
@@ -204,8 +209,7 @@ class _File:
         if state not in {FileState.ADDED, FileState.CHANGED, FileState.REMOVED}:
             return ()
         before = self.deployed.shown if self.deployed is not None else ()
-        source = self.wanted.source if self.wanted is not None else None
-        after = () if state is FileState.REMOVED else shown(source.text.reveal()) if source is not None else ()
+        after = self.wanted.shown if self.wanted is not None and state is not FileState.REMOVED else ()
         lines = [line for line in unified_diff(before, after, n=1, lineterm="") if line[:3] not in {"---", "+++"}]
         return tuple(line for line in lines if not line.startswith("@@")) or ("only what is masked differs",)
 
@@ -214,8 +218,14 @@ class _File:
         if isinstance(self.there, Unknown):
             yield _refused("file", self.path, f"{where} could not be read: {self.there.why}")
         if state in {FileState.CHANGED, FileState.REMOVED} and self.old is None:
-            why = self.deployed.meaning.why if self.deployed and isinstance(self.deployed.meaning, Unknown) else "not read"
-            yield _refused("file", self.path, f"what {where} means could not be read: {why}", "correct it there by hand")
+            why = (
+                self.deployed.meaning.why
+                if self.deployed and isinstance(self.deployed.meaning, Unknown)
+                else "not read"
+            )
+            yield _refused(
+                "file", self.path, f"what {where} means could not be read: {why}", "correct it there by hand"
+            )
         if state is FileState.ADDED and self.deployed is not None and self.loaded:
             text = f"{where} is loaded, but ipsec.conf does not include it, and the inventory has another text"
             yield _refused("include", self.path, text, f'add the line include "{self.path}" there, or unload it')
@@ -231,7 +241,9 @@ class _File:
         _, found, rest = why.partition("the new text: ")
         number, _, words = rest.partition(":")
         place = source.place(int(number)) if found and source is not None and number.isdecimal() else where
-        yield _refused("syntax", self.path, f"{place}: ipsecctl on {self.gateway.name} refuses it: {words.strip() or why}")
+        yield _refused(
+            "syntax", self.path, f"{place}: ipsecctl on {self.gateway.name} refuses it: {words.strip() or why}"
+        )
 
     def _collisions(self, new: Meaning) -> Iterable[RefusedError]:
         """A name that the daemon has with another peer, and that is not of the file as it is there."""
@@ -240,14 +252,20 @@ class _File:
         for name in new.names:
             other = there.get(name)
             if other is not None and name not in before and other.peer != new.peer(name):
-                text = f"{self.path}: {name} is loaded on {self.gateway.name} with {other.peer}, and would be overwritten"
+                text = (
+                    f"{self.path}: {name} is loaded on {self.gateway.name} with {other.peer}, and would be overwritten"
+                )
                 yield _refused("collision", self.path, text, "give one of them other networks")
 
     def notes(self, state: FileState) -> Iterable[str]:
         where = f"{self.gateway.name}: {self.path}"
         if state is FileState.FOREIGN:
             yield f"{where} is in no tunnel of the inventory, and left alone; --remove takes it away"
-        if state in {FileState.UNCHANGED, FileState.INCLUDED} and self.deployed is not None and self.deployed.mode & 0o077:
+        if (
+            state in {FileState.UNCHANGED, FileState.INCLUDED}
+            and self.deployed is not None
+            and self.deployed.mode & 0o077
+        ):
             yield f"{where} has mode {self.deployed.mode:04o} and holds keys: chmod 0600 it"
         if state is FileState.UNCHANGED and not self.loaded and self.old is not None:
             yield f"{where} is deployed and not loaded: ipsecfleet up loads it"
@@ -257,7 +275,7 @@ def _refused(kind: str, obj: str, text: str, hint: str = "") -> RefusedError:
     return RefusedError(text, kind=kind, obj=obj, hint=hint)
 
 
-def listed(view: View, gateway: str) -> Sequence:
+def listed(view: View, gateway: str) -> list[Connection]:
     """The connections that a gateway's daemon has in a list."""
     seen = view.seen(gateway)
     found = () if seen is None or isinstance(seen.connections, Unknown) else seen.connections
@@ -306,21 +324,24 @@ def _belong(view: View, one: FileChange, other: FileChange) -> bool:
     carps = [view.gateway(f.gateway).carp for f in (one, other)]
     if carps[0] is not None and carps[1] is not None and carps[0].group == carps[1].group:
         return one.path == other.path or bool(set(one.names) & set(other.names))
-    return any(
-        _mirror(view, one, a, m, other, b, n)
-        for m in one.meanings
-        for n in other.meanings
-        for a in m.names
-        for b in n.names
-    )
+    here, there = (addresses_of(view.gateway(f.gateway)) for f in (one, other))
+    pairs = ((mine, theirs) for mine in _sides(one) for theirs in _sides(other))
+    return any(m.mirrors(t) and (m.peer in there or t.peer in here) for m, t in pairs)
 
 
-def _mirror(view: View, one: FileChange, a: str, m: Meaning, other: FileChange, b: str, n: Meaning) -> bool:
-    mine, theirs = m.selectors(a), n.selectors(b)
-    if mine is None or theirs is None or mine.mirrored() != theirs:
-        return False
-    here, there = addresses_of(view.gateway(one.gateway)), addresses_of(view.gateway(other.gateway))
-    return m.peer(a) in there or n.peer(b) in here
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One connection of a file: its networks and its peer."""
+
+    selectors: Selectors | None
+    peer: str | None
+
+    def mirrors(self, other: "_Side") -> bool:
+        return self.selectors is not None and self.selectors.mirrored() == other.selectors
+
+
+def _sides(file: FileChange) -> list[_Side]:
+    return [_Side(m.selectors(n), m.peer(n)) for m in file.meanings for n in m.names]
 
 
 def in_waves(changes: Sequence[Change], canary: Sequence[str], words: Sequence[str]) -> tuple[tuple[Change, ...], ...]:
@@ -346,11 +367,12 @@ def _count(word: str, whole: int) -> int:
     return ceil(whole * int(number) / 100) if word.endswith("%") else int(number)
 
 
-def in_rounds(changes: Iterable[Change]) -> tuple[tuple[Change, ...], ...]:
-    """The changes in rounds in which no machine has more than one, the earlier ones first."""
+def in_rounds(changes: Iterable[Change], most: int) -> tuple[tuple[Change, ...], ...]:
+    """The changes in rounds, each of `most` tunnels or one change, in which no machine has two; the earlier ones first."""
     rounds: list[list[Change]] = []
     for change in changes:
-        free = (r for r in rounds if not any(change.machines & other.machines for other in r))
+        small = (r for r in rounds if sum(len(c.tunnels) for c in (*r, change)) <= most)
+        free = (r for r in small if not any(change.machines & other.machines for other in r))
         room = next(free, None)
         if room is None:
             rounds.append(room := [])

@@ -84,7 +84,20 @@ def _judge(plan: Plan, view: View, target: Target, patience: Patience) -> Verdic
             return _down(plan, view, target, patience)
         case "up":
             return _up(view, target)
+    match target.expect:
+        case "gone":
+            return _down(plan, view, target, patience)
+        case "up":
+            return _beside(view, target)
     return _renewed(view, target, patience)
+
+
+def _beside(view: View, target: Target) -> Verdict:
+    """What was up and is not of the run."""
+    end = find_end(view, target)
+    if end is None or not end.live:
+        return Verdict(target, Word.PENDING, f"it was up on {target.gateway} before, and is not of this run")
+    return Verdict(target, Word.PROVEN)
 
 
 def find_end(view: View, target: Target) -> End | None:

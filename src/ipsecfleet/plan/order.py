@@ -7,6 +7,7 @@ the steps that were under way.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from ipsecfleet.errors import OperatorError
 from ipsecfleet.model.net import same_address
 from ipsecfleet.model.plan import Plan, Target
 from ipsecfleet.model.tunnel import End, State, Tunnel
@@ -16,11 +17,14 @@ from ipsecfleet.plan.forecast import outlook
 from ipsecfleet.plan.rekey import RekeyOptions, plan_rekey
 from ipsecfleet.plan.renewal import Spis
 from ipsecfleet.plan.restart import RestartOptions, plan_restart
+from ipsecfleet.plan.rollout import RolloutOptions
 from ipsecfleet.plan.up import UpOptions, plan_up
 from ipsecfleet.plan.view import View
 
-Options = DownOptions | UpOptions | RestartOptions | RekeyOptions
-VERBS = {DownOptions: "down", UpOptions: "up", RestartOptions: "restart", RekeyOptions: "rekey"}
+Options = DownOptions | UpOptions | RestartOptions | RekeyOptions | RolloutOptions
+VERBS = {
+    DownOptions: "down", UpOptions: "up", RestartOptions: "restart", RekeyOptions: "rekey", RolloutOptions: "rollout",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,9 @@ def _plan(options: Options, view: View, chosen: Sequence[Tunnel], before: Spis |
             return plan_restart(view, chosen, options, before)
         case RekeyOptions():
             return plan_rekey(view, chosen, options, before)
+        case RolloutOptions():
+            hint = "rollout apply does what is left; rollout rollback RUN goes back"
+            raise OperatorError("a rollout is not planned without its files", kind="rollout", obj="rollout", hint=hint)
 
 
 def chosen_again(view: View, targets: Iterable[Target]) -> tuple[Tunnel, ...]:

@@ -10,18 +10,21 @@ terms of phase 1 are proven by a new one: `t main`, and not before its responder
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
+from typing import TypeVar
 
 from ipsecfleet.errors import RefusedError
 from ipsecfleet.isakmpd.deployed import Meaning
-from ipsecfleet.model.condition import SoleHolder
+from ipsecfleet.model.condition import Condition, SoleHolder
 from ipsecfleet.model.plan import Action, Drop, Plan, Staging, Step, Target, Undo, Wave
-from ipsecfleet.model.tunnel import End, State, Tunnel
+from ipsecfleet.model.tunnel import End, Tunnel
 from ipsecfleet.plan import refuse
 from ipsecfleet.plan.deploy import Change, FileChange, listed, tunnel_of
 from ipsecfleet.plan.up import LOCKOUT_S, REINIT, REINIT_S
 from ipsecfleet.plan.view import View, target_of
+
+T = TypeVar("T")
 
 OUTAGE_S = 2 * REINIT_S
 """How long a tunnel is down that is loaded anew at both ends: 6 s between them, and the re-initialisation of the last."""
@@ -83,7 +86,7 @@ def _waves(works: "Sequence[_Work]", pause_s: float) -> list[Wave]:
     ]
 
 
-def _all(parts: Iterable[Iterable]) -> tuple:
+def _all(parts: Iterable[Iterable[T]]) -> tuple[T, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(parts)))
 
 
@@ -96,17 +99,16 @@ class _Work:
         self.options = options
         self.scale = view.fleet.time_scale
 
-    def _step(self, file: FileChange, action: Action, **more: object) -> Step:
+    def _step(self, file: FileChange, action: Action, needs: tuple[Condition, ...] = ()) -> Step:
         undo = Undo(None if action in {Action.CONFIRM, Action.ROLLBACK} else Action.ROLLBACK, "the old text again")
-        fields = {"needs": (), "proof": (), "file": file.path, **more}
-        return Step(file.gateway, self.change.name, action, undo=undo, **fields)  # type: ignore[arg-type]
+        return Step(file.gateway, self.change.name, action, needs, proof=(), undo=undo, file=file.path)
 
     def stage(self) -> Iterable[Step]:
         for file in self.change.files:
             delay = REINIT_S / self.scale if self._active(file, file.old) and len(self.change.files) > 1 else 0.0
             drops = tuple(self._drops(file, file.new, file.old)) if self.options.load else ()
             staging = Staging(file.kind, self.options.confirm_s / self.scale, delay, drops, file.from_run)
-            yield self._step(file, Action.STAGE, staging=staging)
+            yield replace(self._step(file, Action.STAGE), staging=staging)
 
     def unloads(self, *, active: bool) -> Iterable[Step]:
         """The old text at the ends that begin, or at the others; with what it would leave."""
@@ -114,10 +116,10 @@ class _Work:
             if file.old is None or file.kind == "include" or self._active(file, file.old) is not active:
                 continue
             needs = tuple(SoleHolder(n, p) for n in file.old.names if (p := file.old.peer(n)) is not None)
-            yield self._step(file, Action.UNLOAD, needs=needs)
+            yield self._step(file, Action.UNLOAD, needs)
             drops = tuple(self._drops(file, file.old, file.new))
             if drops:
-                yield self._step(file, Action.FORGET, drops=drops)
+                yield replace(self._step(file, Action.FORGET), drops=drops)
 
     def mains(self) -> Iterable[Step]:
         """`t main` at one end, where phase 1 has to be negotiated anew, or is of nobody any more."""
@@ -125,18 +127,18 @@ class _Work:
             for phase1 in self._renewed(file):
                 if self._beginner() in {None, file}:
                     role = self.view.as_master(file.gateway, self.options.forced)
-                    yield self._step(file, Action.MAIN, phase1=phase1, needs=role)
+                    yield replace(self._step(file, Action.MAIN, role), phase1=phase1)
 
     def loads(self, *, active: bool) -> Iterable[Step]:
         for file in self.change.files:
             if file.new is None or file.kind == "include" or self._active(file, file.new) is not active:
                 continue
             path = f"{file.path}.new" if file.kind == "change" else file.path
-            yield self._step(file, Action.LOAD, file=path)
+            yield replace(self._step(file, Action.LOAD), file=path)
 
     def ends(self, action: Action) -> Iterable[Step]:
         for file in self.change.files:
-            yield self._step(file, action, staging=Staging(file.kind, 0.0))
+            yield replace(self._step(file, action), staging=Staging(file.kind, 0.0))
 
     def targets(self) -> Iterable[Target]:
         """What must be there with new SAs, and what must be gone."""
@@ -145,14 +147,13 @@ class _Work:
                 continue
             for meaning, names, expect in self._expected(file):
                 for name in names:
-                    where = dict(meaning.connections and [(n, w) for w, n in meaning.connections])
                     yield Target(
                         tunnel=tunnel_of(self.view, file.gateway, meaning, name),
                         gateway=file.gateway,
                         connection=name,
                         peer=meaning.peer(name),
                         selectors=meaning.selectors(name),
-                        active=where.get(name) == "Connections",
+                        active=("Connections", name) in meaning.connections,
                         expect=expect,
                     )
 
@@ -249,13 +250,19 @@ class _Work:
                 yield f"{tunnel.name} goes down {how_long}"
         for file in self.change.files:
             yield from refuse.reinit_notes(self.view, file.gateway, frozenset(file.names))
-            for phase1 in file.old.phase1s if file.old is not None else ():
-                shared = self._shared(file, phase1)
-                if shared and file.new is not None and file.new.terms(phase1) != file.old.terms(phase1):
-                    what = "the old transforms stay offered, and new terms count from its next negotiation"
-                    yield f"{file.gateway}: {phase1} is also that of {refuse.some(shared)}: {what}"
-            if file.new is None and file.old is not None:
-                yield f"{file.gateway}: the daemon has the key of {file.name} in memory until it is started again"
+            if file.old is not None:
+                yield from self._left(file, file.old)
+
+    def _left(self, file: FileChange, old: Meaning) -> Iterable[str]:
+        """What of the old text stays in the daemon."""
+        if file.new is None:
+            yield f"{file.gateway}: the daemon has the key of {file.name} in memory until it is started again"
+            return
+        for phase1 in old.phase1s:
+            shared = self._shared(file, phase1)
+            if shared and file.new.terms(phase1) != old.terms(phase1):
+                what = "the old transforms stay offered, and new terms count from its next negotiation"
+                yield f"{file.gateway}: {phase1} is also that of {refuse.some(shared)}: {what}"
 
 
 def _up(tunnel: Tunnel, end: End) -> Target:
@@ -265,14 +272,18 @@ def _up(tunnel: Tunnel, end: End) -> Target:
     )
 
 
-def limits(view: View, changes: Sequence[Change]) -> Iterable[RefusedError]:
-    """What the inventory's limits say of the whole rollout."""
+def at_once(view: View, forced: frozenset[str]) -> int:
+    """How many tunnels may be down at one moment (max_tunnels_down); a rollout has no more, so it is not refused."""
+    carried = sum(any(e.live for e in t.ends) for t in view.tunnels)
+    return (
+        len(view.tunnels) + 1
+        if "tunnels-down" in forced
+        else view.fleet.limits.max_tunnels_down.of(carried, at_least=1)
+    )
+
+
+def touched(view: View, changes: Sequence[Change]) -> Iterable[RefusedError]:
+    """More gateways would be touched than the inventory allows."""
     names = {n for c in changes for n in c.tunnels}
     chosen = [t for t in view.tunnels if t.name in names]
-    together = max((sum(any(e.live for e in t.ends) for t in chosen if t.name in c.tunnels) for c in changes), default=0)
-    up = sum(any(e.live for e in t.ends) and t.state is not State.UNKNOWN for t in view.tunnels)
-    allowed = view.fleet.limits.max_tunnels_down.of(up, at_least=max(together, 1))
-    if together > allowed:
-        yield refuse.refusal("tunnels-down", "tunnels", f"{together} tunnels would go down together, {allowed} may")
-    touched = frozenset(g for c in changes for g in c.gateways)
-    yield from refuse.gateways_touched(view, touched, chosen)
+    yield from refuse.gateways_touched(view, frozenset(g for c in changes for g in c.gateways), chosen)

@@ -15,6 +15,7 @@ from ipsecfleet.render.human import DEFAULT, Look
 from ipsecfleet.render.ndjson import gateway_lines, summary_line
 from ipsecfleet.render.plantext import dry_run_text, plan_text
 from ipsecfleet.render.results import results_text
+from ipsecfleet.render.table import files_text
 
 __all__ = [
     "RENDERERS",
@@ -22,6 +23,7 @@ __all__ = [
     "Renderer",
     "dry_run_text",
     "errors_text",
+    "files_text",
     "gateway_lines",
     "plan_text",
     "results_text",

@@ -29,6 +29,10 @@ class Columns:
 
 
 PRINCIPAL: Mapping[str, Columns] = {
+    "drift": Columns(
+        ("gateway", "tunnel", "connection", "file", "inventory", "deployed", "loaded", "running", "differs")
+    ),
+    "files": Columns(("gateway", "file", "state", "tunnels", "diff")),
     "lines": Columns(("gateway", "line")),
     "names": Columns(("file", "line", "list", "connection", "phase1")),
     "findings": Columns(("gateway", "severity", "subject", "text", "hint")),

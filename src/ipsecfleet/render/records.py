@@ -11,7 +11,9 @@ from ipsecfleet.errors import IpsecfleetError, RefusedError
 from ipsecfleet.model.document import (
     CourseRow,
     Document,
+    DriftRow,
     EventRow,
+    FileRow,
     Finding,
     FlowRow,
     ForecastRow,
@@ -228,6 +230,30 @@ def _course(row: CourseRow) -> Record:
     }
 
 
+def _file(row: FileRow) -> Record:
+    return {
+        "gateway": row.gateway,
+        "file": row.file,
+        "state": row.state,
+        "tunnels": list(row.tunnels),
+        "diff": list(row.diff),
+    }
+
+
+def _drift(row: DriftRow) -> Record:
+    return {
+        "gateway": row.gateway,
+        "tunnel": row.tunnel,
+        "connection": row.connection,
+        "file": row.file,
+        "inventory": row.inventory,
+        "deployed": row.deployed,
+        "loaded": row.loaded,
+        "running": row.running,
+        "differs": row.differs,
+    }
+
+
 def _error(error: IpsecfleetError) -> Record:
     return {
         "kind": error.kind,
@@ -252,5 +278,7 @@ ARRAYS: Mapping[str, Callable[[Document], Iterable[Record] | None]] = {
     "events": lambda d: None if d.events is None else map(_event, d.events),
     "forecast": lambda d: None if d.forecast is None else map(_forecast, d.forecast),
     "courses": lambda d: None if d.courses is None else map(_course, d.courses),
+    "files": lambda d: None if d.files is None else map(_file, d.files),
+    "drift": lambda d: None if d.drift is None else map(_drift, d.drift),
 }
 """The arrays of the JSON object, in its order, and how each is made."""

@@ -9,7 +9,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
-from ipsecfleet.model.document import CourseRow, Document, FlowRow, ForecastRow, GatewayRow, RunRow, SaRow, StepRow
+from ipsecfleet.model.document import (
+    CourseRow,
+    Document,
+    DriftRow,
+    FileRow,
+    FlowRow,
+    ForecastRow,
+    GatewayRow,
+    RunRow,
+    SaRow,
+    StepRow,
+)
 from ipsecfleet.model.sa import Protocol, Sa
 from ipsecfleet.model.tunnel import WORST_FIRST, End, State, Tunnel
 from ipsecfleet.render.escape import spi_text, visible
@@ -220,6 +231,37 @@ def _run_head(row: RunRow, look: Look) -> Iterable[str]:
         yield "its journal broke off in the middle of a line"
 
 
+def _drift(document: Document, look: Look) -> str:
+    rows = [
+        Row((r.gateway, r.inventory, r.deployed, r.loaded, r.running), r.connection, _differs(r))
+        for r in document.drift or ()
+    ]
+    headers = ("gateway", "inventory", "deployed", "loaded", "running")
+    differing = sum(r.differs for r in document.drift or ())
+    tally = [f"{differing} differ" if differing else "all as they should be"]
+    table = lay_out(headers, "connection", rows, look) + _total("connection", len(rows), tally)
+    return _answered("connection", rows, document, table)
+
+
+def _differs(row: DriftRow) -> tuple[str, ...]:
+    return (f"{row.tunnel} differs",) if row.differs else ()
+
+
+def files_text(files: Iterable[FileRow], width: int) -> str:
+    """What becomes of every file that does not stay as it is, with its change, masked; the others are counted."""
+    told = [f for f in files if f.state not in {"unchanged", "foreign"}]
+    same = Counter(f.state for f in files if f.state in {"unchanged", "foreign"})
+    rows = [Row((f.gateway, f.state), f.file, exact=tuple(map(visible, f.diff))) for f in told]
+    table = lay_out(("gateway", "file is"), "file", rows, Look(width)) if rows else ""
+    tally = [f"{n} {state}" for state, n in sorted(same.items())]
+    rest = f"files that stay as they are: {', '.join(tally)}\n" if tally else ""
+    return "".join(f"{part}\n" for part in (table, rest) if part)
+
+
+def _files(document: Document, look: Look) -> str:
+    return files_text(document.files or (), look.width)
+
+
 def _lines(document: Document, look: Look) -> str:  # noqa: ARG001 - what is pasted is set in no look
     return joined(paste(document.lines) if document.lines else ["# no lines"])
 
@@ -254,6 +296,8 @@ TABLES: Mapping[str, Callable[[Document, Look], str]] = {
     "runs": _runs,
     "sas": _sas,
     "flows": _flows,
+    "files": _files,
+    "drift": _drift,
     "steps": _steps,
     "tunnels": _tunnels,
     "gateways": _gateways,

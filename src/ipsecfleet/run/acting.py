@@ -11,7 +11,7 @@ from math import ceil
 
 from ipsecfleet.errors import GatewayError, IpsecfleetError, RefusedError
 from ipsecfleet.isakmpd.snapshot import ADVICE, AGAIN, snapshot_of
-from ipsecfleet.isakmpd.steps import batches
+from ipsecfleet.isakmpd.steps import NO_TEXTS, Batch, Texts, batches
 from ipsecfleet.isakmpd.visit import LONGEST_LOCK_S, Answer, Lock, Section, Unlock, holder
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.plan import Basis, Step
@@ -46,16 +46,20 @@ class Locking:
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """What was seen before, what the gateway answered to each verb, and what was seen after."""
+    """What was seen before, what was asked, what the gateway answered to each verb, and what was seen after."""
 
     before: GatewaySnapshot
+    asked: tuple[Batch, ...]
     answer: Answer
     after: GatewaySnapshot
 
 
 @dataclass(slots=True)
 class Actor:
-    """Changes gateways, one at a time or several side by side; `basis` is what the plan rests on at each."""
+    """Changes gateways, one at a time or several side by side; `basis` is what the plan rests on at each.
+
+    `texts` are the new texts of conf files.
+    """
 
     prober: Prober
     clock: Clock
@@ -63,28 +67,35 @@ class Actor:
     locking: Locking = field(default_factory=Locking)
     tell: Listener = nobody
     basis: Mapping[str, Basis] = field(default_factory=dict)
+    texts: Texts = NO_TEXTS
     _touched: set[str] = field(default_factory=set)
 
-    def act(self, gateway: Gateway, steps: Sequence[Step]) -> Acted:
-        """Carry the steps out, or raise before anything is sent; the basis counts before a gateway's first steps."""
-        before = self._locked(gateway)
+    def act(self, gateway: Gateway, steps: Sequence[Step], *, anyway: bool = False) -> Acted:
+        """Carry the steps out, or raise before anything is sent; the basis counts before a gateway's first steps.
+
+        `anyway`: also when the run is stopped.
+        """
+        before = self._locked(gateway, anyway=anyway)
         try:
-            self._check(steps, before, None if gateway.name in self._touched else self.basis.get(gateway.name))
+            self._check(
+                steps, before, None if gateway.name in self._touched else self.basis.get(gateway.name), anyway=anyway
+            )
         except IpsecfleetError:
             with suppress(IpsecfleetError):
                 self.prober.visit(gateway, (Unlock(),))
             raise
         self._touched.add(gateway.name)
         self.tell(Event(Kind.SENDING, ", ".join(map(told, steps)), gateway.name))
-        answer = self.prober.visit(gateway, (*(v for b in batches(steps) for v in b.verbs), *STARE, Unlock()))
-        return Acted(before, answer, snapshot_of(gateway.name, answer))
+        asked = batches(steps, self.texts)
+        answer = self.prober.visit(gateway, (*(v for batch in asked for v in batch.verbs), *STARE, Unlock()))
+        return Acted(before, asked, answer, snapshot_of(gateway.name, answer))
 
-    def _locked(self, gateway: Gateway) -> GatewaySnapshot:
+    def _locked(self, gateway: Gateway, *, anyway: bool) -> GatewaySnapshot:
         """A look under the gateway's run lock, which is waited for."""
         deadlines = VISITS * (self.prober.timeout or gateway.command_timeout) + MARGIN_S
         seconds = min(LONGEST_LOCK_S, ceil(deadlines))
         until = self.clock.elapsed() + self.locking.wait_s
-        while not self.stop.asked:
+        while anyway or not self.stop.asked:
             answer = self.prober.visit(gateway, (Lock(seconds, take=self.locking.take), *STARE))
             section = answer.last("lock")
             if section is not None and section.ok:
@@ -95,12 +106,12 @@ class Actor:
             self.clock.sleep(ASK_AGAIN_S)
         raise SkippedError(self.stop.why)
 
-    def _check(self, steps: Sequence[Step], before: GatewaySnapshot, basis: Basis | None) -> None:
+    def _check(self, steps: Sequence[Step], before: GatewaySnapshot, basis: Basis | None, *, anyway: bool) -> None:
         """Refuse what is not as the plan took it to be."""
         unmet = [need.unmet(before, before) for step in steps for need in step.needs]
         for why in filter(None, (*unmet, changed(basis, before) if basis is not None else None)):
             raise RefusedError(why, kind="stale-plan", obj=before.gateway, hint="nothing was sent there; run it again")
-        if self.stop.asked:
+        if self.stop.asked and not anyway:
             raise SkippedError(self.stop.why)
 
 

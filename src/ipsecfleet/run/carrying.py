@@ -15,6 +15,7 @@ from ipsecfleet.plan.down import DownOptions, Strength
 from ipsecfleet.plan.order import Order
 from ipsecfleet.plan.planfile import PlanFile
 from ipsecfleet.plan.renewal import Spis
+from ipsecfleet.plan.rollout import RolloutOptions
 from ipsecfleet.plan.up import UpOptions
 from ipsecfleet.run.acting import Locking
 from ipsecfleet.run.clock import Clock
@@ -30,7 +31,7 @@ from ipsecfleet.run.telling import BAD, NOT_DONE, results
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a changing verb works with; `ask` shows a plan and answers yes or no.
+    """What a changing verb works with; `ask` shows a plan, with `files` those that change, and answers yes or no.
 
     With `plan_out` the plan is handed over as a file's text and nothing is sent; with `expect` it must have that digest.
     Without an `archive` nothing is kept.
@@ -41,7 +42,7 @@ class Run:
     prober: Prober
     clock: Clock
     run_id: str
-    ask: Callable[[Plan], bool]
+    ask: Callable[..., bool]
     tell: Listener = nobody
     stop: Stop = field(default_factory=Stop)
     locking: Locking = field(default_factory=Locking)
@@ -57,7 +58,8 @@ class Run:
 class Job:
     """A plan with what it was made from. `made_by` is the run that wrote it, `continues` the run it goes on with.
 
-    `before` are the SPIs that were live when the work was begun, if that was not now.
+    `before` are the SPIs that were live when the work was begun, if that was not now. `carry` does what one engine does
+    not do by itself.
     """
 
     command: str
@@ -67,6 +69,7 @@ class Job:
     made_by: str | None = None
     continues: str | None = None
     before: Spis | None = None
+    carry: Callable[[Listener], Outcome] | None = None
 
 
 def carry_out(run: Run, job: Job) -> Document:
@@ -91,7 +94,7 @@ def carry_out(run: Run, job: Job) -> Document:
             base, RefusedError("declined at the prompt; nothing was sent", kind="declined", obj=job.command)
         )
     with _kept(run, job, file) as listener, stopped_by_signals(run.stop, _said(listener)):
-        outcome = _engine(run, job, listener).run(job.plan)
+        outcome = job.carry(listener) if job.carry is not None else _engine(run, job, listener).run(job.plan)
         document = _told(run, job, base, outcome, dark)
         text = f"{document.result}, exit code {int(document.exit_code)}"
         listener(Event(Kind.ENDED, text, action=job.command, state=document.result))
@@ -137,7 +140,7 @@ def _every_member(order: Order) -> bool:
     """Whether a CARP member that cannot be reached matters although another is master: what is held there, and loaded."""
     if isinstance(order.options, DownOptions):
         return order.options.strength is not Strength.ONCE
-    return isinstance(order.options, UpOptions)
+    return isinstance(order.options, UpOptions | RolloutOptions)
 
 
 def _refused(base: Document, *refusals: IpsecfleetError) -> Document:

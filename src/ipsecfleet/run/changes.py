@@ -20,6 +20,7 @@ from ipsecfleet.plan.files import conf_path
 from ipsecfleet.plan.order import Options, Order, chosen_again, plan_for
 from ipsecfleet.plan.planfile import PlanFile
 from ipsecfleet.plan.rekey import RekeyOptions
+from ipsecfleet.plan.rollout import RolloutOptions
 from ipsecfleet.plan.up import UpOptions
 from ipsecfleet.plan.view import View
 from ipsecfleet.run.carrying import Job, Run, carry_out
@@ -97,6 +98,17 @@ def find(archive: Archive, name: str) -> tuple[Kept, PlanFile]:
     if kept.alive:
         raise OperatorError(f"run {kept.run} is running", kind="running", obj=kept.run, hint="wait for its end")
     return kept, archive.plan(kept.run)
+
+
+def find_to_finish(archive: Archive, name: str) -> tuple[Kept, PlanFile]:
+    """The same of a run that is finished or taken back as it was planned, which a rollout is not."""
+    kept, file = find(archive, name)
+    if isinstance(file.order.options, RolloutOptions):
+        hint = (
+            f"rollout apply does what is left; rollout rollback {kept.run} goes back; runs confirm {kept.run} keeps it"
+        )
+        raise OperatorError(f"run {kept.run} is a rollout", kind="rollout", obj=kept.run, hint=hint)
+    return kept, file
 
 
 def _forced(order: Order, run: Run) -> Order:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ipsecfleet.errors import Exit, IpsecfleetError
+from ipsecfleet.isakmpd.steps import NO_TEXTS, Texts
 from ipsecfleet.model.condition import live_spis
 from ipsecfleet.model.document import StepRow
 from ipsecfleet.model.plan import Plan, Step, Target, Wave
@@ -23,6 +24,9 @@ from ipsecfleet.run.ledger import Ledger
 from ipsecfleet.run.probe import STARE, Prober
 from ipsecfleet.run.staggering import POLL_S, Staggering
 from ipsecfleet.run.stopping import Stop
+
+CONFIRMED_WITHIN = 3
+"""How often a confirmation is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Outcome:
 class Engine:
     """One run of one plan, told to a listener as it goes; `stop` may be asked by anybody.
 
-    `before` are the SPIs that were live on each gateway when the run began.
+    `before` are the SPIs that were live on each gateway when the run began, `texts` the new texts of conf files.
     """
 
     prober: Prober
@@ -58,6 +62,7 @@ class Engine:
     stop: Stop = field(default_factory=Stop)
     tell: Listener = nobody
     before: Mapping[str, frozenset[int]] | None = None
+    texts: Texts = NO_TEXTS
     _before: dict[str, frozenset[int]] = field(default_factory=dict)
     _renewed: dict[Target, frozenset[int]] = field(default_factory=dict)
     _ledger: Ledger = field(init=False)
@@ -69,7 +74,7 @@ class Engine:
         self._before = dict(live if self.before is None else self.before)
         self._ledger = Ledger(self.clock, self.stop, self.view.fleet.limits.max_failures, self.tell)
         basis = {b.gateway: b for b in plan.basis}
-        self._actor = Actor(self.prober, self.clock, self.stop, self.locking, self.tell, basis)
+        self._actor = Actor(self.prober, self.clock, self.stop, self.locking, self.tell, basis, self.texts)
         verdicts: tuple[Verdict, ...] = ()
         try:
             for wave in plan.waves:
@@ -82,15 +87,16 @@ class Engine:
             self._ledger.cut(plan.steps)
         return Outcome(self._ledger.rows(self.view), verdicts, self.view, tuple(self._ledger.errors))
 
-    def _wave(self, wave: Wave) -> None:
+    def _wave(self, wave: Wave, *, anyway: bool = False) -> None:
+        """Do its steps; `anyway`: also those of a tunnel of which one failed, and of a run that is stopped."""
         if wave.pause_s and not self.stop.asked:
             self.tell(Event(Kind.PAUSE, f"waiting {wave.pause_s:.0f} s: {wave.why}"))
             self.clock.sleep(wave.pause_s)
-        steps = self._ledger.unbroken(wave.steps)
+        steps = list(wave.steps) if anyway else self._ledger.unbroken(wave.steps)
 
         def act(job: tuple[str, list[Step]]) -> Acted:
             with self._ledger.counted(job[0]):
-                return self._actor.act(self.view.gateway(job[0]), job[1])
+                return self._actor.act(self.view.gateway(job[0]), job[1], anyway=anyway)
 
         work = [(name, [s for s in steps if s.gateway == name]) for name in dict.fromkeys(s.gateway for s in steps)]
         for (name, mine), result in fan_out(work, act, limit=self.prober.fanout):
@@ -98,7 +104,7 @@ class Engine:
                 self._ledger.fail(name, mine, result)
                 continue
             self._before[name] = self._before.get(name, frozenset()) | live_spis(result.before)
-            self._ledger.settle(mine, result)
+            self._ledger.settle(result)
 
     def _stagger(self, plan: Plan) -> None:
         staggering = Staggering(plan, self.view, self.prober, self._actor, self.clock, self._ledger)
@@ -121,7 +127,7 @@ class Engine:
         while True:
             elapsed = self.clock.elapsed() - changed
             asked = (self.waiting.negotiations, suspects, tuple(repeated), doubted, self._before, self._renewed)
-            verdicts = judge(plan, self.view, Patience(elapsed, *asked))
+            verdicts = judge(plan, self.view, Patience(elapsed, *asked), (*plan.targets, *plan.bystanders))
             doubted = frozenset((v.target.gateway, v.target.tunnel) for v in verdicts if v.doubtful)
             if self.stop.asked:
                 return self._told_of(_unsettled(v, plan, elapsed, self.stop.why) for v in verdicts)
@@ -145,13 +151,38 @@ class Engine:
     def _last(self, plan: Plan, verdicts: Sequence[Verdict]) -> None:
         """What the plan has for tunnels that were proven, and for those that were not."""
         unproven = {v.target.tunnel for v in verdicts if v.word is not Word.PROVEN}
-        good = (s for s in plan.finally_ if s.tunnel not in unproven)
-        steps = (*good, *(s for s in plan.otherwise if s.tunnel in unproven))
-        if self.stop.asked:
-            self._ledger.note(steps, "skipped", self.stop.why)
-        elif steps:
-            self._wave(Wave(steps))
+        if plan.takes_back:
+            unproven |= self._ledger.broken | (
+                {t for group in plan.together for t in group} if self._cut_short(plan) else set()
+            )
+        unproven = unproven.union(*(group for group in plan.together if unproven & {*group}))
+        good = tuple(s for s in plan.finally_ if s.tunnel not in unproven)
+        bad = tuple(s for s in plan.otherwise if s.tunnel in unproven)
+        if plan.takes_back:
+            self._wave(Wave(bad), anyway=True)
+            self._confirm(good)
             self._look(plan)
+        elif self.stop.asked:
+            self._ledger.note((*good, *bad), "skipped", self.stop.why)
+        elif good or bad:
+            self._wave(Wave((*good, *bad)))
+            self._look(plan)
+
+    def _cut_short(self, plan: Plan) -> bool:
+        """Whether a run was stopped before anything could be proven that it does."""
+        return self.stop.asked and not plan.targets
+
+    def _confirm(self, steps: Sequence[Step]) -> None:
+        """What was proven is confirmed, more than once where a gateway does not answer: it would take it back."""
+        left = list(steps)
+        for again in range(CONFIRMED_WITHIN):
+            self.clock.sleep(POLL_S if again else 0.0)
+            self._ledger.forget(left)
+            self._wave(Wave(tuple(left)), anyway=True)
+            done = self._ledger.done
+            left = [s for s in left if s not in done]
+            if not left:
+                return
 
     def _told_of(self, verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
         final = tuple(verdicts)

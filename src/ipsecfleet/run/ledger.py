@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ipsecfleet.errors import BugError, GatewayError, IpsecfleetError, RefusedError
 from ipsecfleet.isakmpd.snapshot import ADVICE, AGAIN
-from ipsecfleet.isakmpd.steps import batches, command_of, lines_of
+from ipsecfleet.isakmpd.steps import command_of, lines_of
 from ipsecfleet.isakmpd.visit import CHANGES, Section
 from ipsecfleet.model.document import StepRow
 from ipsecfleet.model.plan import Step
@@ -49,6 +49,16 @@ class Ledger:
         self.note((s for s in steps if s not in good), "skipped", "an earlier step of this tunnel failed")
         return good
 
+    @property
+    def done(self) -> frozenset[Step]:
+        """The steps that were carried out."""
+        return frozenset(step for step, row, _ in self._told if row.state in {"done", "proven", "unproven"})
+
+    def forget(self, steps: Iterable[Step]) -> None:
+        """What became of these does not count any more: they are tried again."""
+        again = {*steps}
+        self._told = [told for told in self._told if told[0] not in again]
+
     def count(self, gateway: str) -> None:
         """One gateway more that failed, in whatever way; when there are too many, nothing new is started."""
         self._failed.add(gateway)
@@ -67,10 +77,10 @@ class Ledger:
             self.count(gateway)
             raise
 
-    def settle(self, steps: Sequence[Step], done: Acted) -> None:
+    def settle(self, done: Acted) -> None:
         """What became of a gateway's steps."""
         sections = (s for s in done.answer.sections if s.name in CHANGES)
-        for batch in batches(steps):
+        for batch in done.asked:
             came = [next(sections, None) for _ in batch.verbs]
             bad = [s for s in came if s is None or s.status != "ok"]
             if bad:

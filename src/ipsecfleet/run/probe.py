@@ -85,8 +85,10 @@ class Prober:
         answer = self.visit(gateway, (*verbs, *(ConfNames(path) for path in conf)), waited_s=waited_s)
         return snapshot_of(gateway.name, answer)
 
-    def visit(self, gateway: Gateway, verbs: Sequence[Verb], *, waited_s: int = 0) -> Answer:
+    def visit(self, gateway: Gateway, verbs: Sequence[Verb], *, waited_s: int = 0, key: str = "") -> Answer:
         """One exec of the visit program; raises GatewayError unless its answer is whole.
+
+        Secrets are told as hashes under `key`, if there is one.
 
         What a gateway `waited_s` for its turn, in whole seconds, counts for its deadline, up to half of that: so one
         that is frozen does not hold up a look at many for longer than if it had been the first.
@@ -100,6 +102,7 @@ class Prober:
             bin=gateway.paths.bin,
             who=self.who,
             deadline=max(1.0, deadline - GRACE_S),
+            key=key,
             verbs=tuple(verbs),
         )
         command = visit.remote_command(gateway.privilege)

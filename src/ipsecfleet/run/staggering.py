@@ -163,7 +163,7 @@ class Staggering:
             self._release(negotiation)
             return {}
         self.before |= {t: self._spis_before(t, result) for t in negotiation.targets}
-        self.ledger.settle(negotiation.steps, result)
+        self.ledger.settle(result)
         if negotiation.tunnel in self.ledger.broken:
             self._release(negotiation)
         else:

@@ -18,6 +18,7 @@ DONE = {
     "up": "up on {} since {}",
     "restart": "restarted on {}, new keys since {}",
     "rekey": "rekeyed on {}, new keys since {}",
+    "rollout": "rolled out on {}, proven at {}",
 }
 """What a verb came to, where, and by which look."""
 
