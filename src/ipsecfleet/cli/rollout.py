@@ -72,7 +72,9 @@ def _with_findings(document: "Document", read: "Sources") -> "Document":
 
     refused = tuple(RefusedError(f.text, kind="lint", obj=f.subject, hint=f.hint) for f in read.problems)
     rest = (f for f in read.found if f.severity == "warning")
-    warnings = tuple(IpsecfleetError(f.text, kind="lint", obj=f.subject, hint=f.hint) for f in rest)
+    warnings = tuple(
+        IpsecfleetError(f"{f.gateway}: {f.text}" if f.gateway else f.text, kind="lint", hint=f.hint) for f in rest
+    )
     code = foremost([document.exit_code, *([Exit.REFUSED] if refused else [])])
     return replace(
         document,

@@ -116,20 +116,12 @@ def command_of(step: Step) -> str | None:
 
 
 def _on_disk(step: Step) -> str:
-    """The commands of a step that only changes files: a change is decided by one rename (visit.pl)."""
-    file, kind = str(step.file), step.staging.kind if step.staging is not None else "change"
-    decides = file if kind == "change" else "/etc/ipsec.conf"
-    match step.action:
-        case Action.CONFIRM:
-            return f"mv {decides}.new {decides}" + (f" && rm {file}" if kind == "remove" else "")
-        case Action.ROLLBACK:
-            return f"mv {decides}.new {decides}.rejected"
-    return {
-        "change": f"install -m 0600 /dev/stdin {file}.new && ipsecctl -n -f {file}.new",
-        "add": f"install -m 0600 /dev/stdin {file} && ipsecctl -n -f {file} && echo 'include \"{file}\"' >> {decides}.new",
-        "include": f"echo 'include \"{file}\"' >> {decides}.new",
-        "remove": f"grep -v {file} {decides} > {decides}.new",
-    }[kind]
+    """The command that tells most of a step that only changes files; a change is decided by one rename (visit.pl)."""
+    kind = step.staging.kind if step.staging is not None else "change"
+    decides = step.file if kind == "change" else "/etc/ipsec.conf"
+    if step.action is Action.STAGE:
+        return f"ipsecctl -n -f {decides}.new"
+    return f"mv {decides}.new {decides}" + (".rejected" if step.action is Action.ROLLBACK else "")
 
 
 def lines_of(step: Step) -> tuple[str, ...]:

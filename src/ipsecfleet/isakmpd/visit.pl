@@ -202,8 +202,8 @@ sub verbs () {
 
 sub verb ($line) {
     return { name => $1 } if $line =~ /^(host|report|exchanges\??|flows|sad|files|armed|unlock)\z/;
-    return { name => $1, file => conf_file($2), changes => $1 !~ /^(?:conf|stored)\z/ }
-      if $line =~ /^(conf|stored|load|unload|confirm|rollback) (\S+)\z/;
+    return { name => $1, file => conf_file($2) } if $line =~ /^(conf|stored) (\S+)\z/;
+    return { name => $1, file => conf_file($2), changes => 1 } if $line =~ /^(load|unload|confirm|rollback) (\S+)\z/;
     return { name => $1, bytes => content($2) } if $line =~ /^(try) (\d{1,7})\z/;
     return { name => $1, file => conf_file($2), bytes => content($3), changes => 1 } if $line =~ /^(put) (\S+) (\d{1,7})\z/;
     return { name => $1, run => $2 } if $line =~ /^(kept) ($RUN)\z/;
@@ -883,7 +883,9 @@ sub edit_includes ($file, $with) {
     my @lines = grep { !includes($_, $file) } split /^/, slurp($conf);
     $lines[-1] .= "\n" if @lines && $lines[-1] !~ /\n\z/;
     push @lines, qq{include "$file"\n} if $with;
-    spill("$conf.new", join('', @lines), @is ? (S_IMODE($is[2]), @is[4, 5]) : ());
+    my @as = @is ? (S_IMODE($is[2]), @is[4, 5]) : ();
+    spill("$conf.new", join('', @lines), @as);
+    ipsecctl('-n', '-f', "$conf.new");
 }
 
 sub put_new ($file, $bytes) {
@@ -937,8 +939,8 @@ sub arm ($verb) {
         watch($change, $verb->{seconds});
         ipsecctl('-n', '-f', "$file.new") if $kind =~ /^(?:add|change)\z/;
         keep($change);
-        edit_includes($file, $kind ne 'remove') if $kind ne 'change';
         rename "$file.new", $file or fail(failed => "$file: $!") if $kind eq 'add';
+        edit_includes($file, $kind ne 'remove') if $kind ne 'change';
         return '';
     });
 }

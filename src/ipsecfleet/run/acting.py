@@ -67,7 +67,7 @@ class Actor:
     locking: Locking = field(default_factory=Locking)
     tell: Listener = nobody
     basis: Mapping[str, Basis] = field(default_factory=dict)
-    texts: Texts = NO_TEXTS
+    texts: Texts = field(default_factory=lambda: NO_TEXTS)
     _touched: set[str] = field(default_factory=set)
 
     def act(self, gateway: Gateway, steps: Sequence[Step], *, anyway: bool = False) -> Acted:

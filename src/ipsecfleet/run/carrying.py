@@ -194,16 +194,17 @@ def _told(run: Run, job: Job, base: Document, outcome: Outcome, dark: list[Exit]
         tunnels=fresh,
         steps=outcome.steps,
         results=(*base.results, *lines),
-        errors=(*base.errors, *outcome.errors, *_left(run, base, outcome)),
+        errors=(*base.errors, *outcome.errors, *_left(run, job, base, outcome)),
     )
 
 
-def _left(run: Run, base: Document, outcome: Outcome) -> tuple[IpsecfleetError, ...]:
+def _left(run: Run, job: Job, base: Document, outcome: Outcome) -> tuple[IpsecfleetError, ...]:
     """What a run that was stopped did not do, and how it is finished."""
     if not run.stop.asked:
         return ()
     left = sum(row.state in {"skipped", "failed"} for row in outcome.steps)
     steps = f"{left} of {len(outcome.steps)} steps are left" if left else "all steps are done"
-    hint = f"look at it: ipsecfleet runs show {base.run}; finish it: ipsecfleet runs resume {base.run}"
+    finish = "rollout apply" if job.order.verb == "rollout" else f"runs resume {base.run}"
+    hint = f"look at it: ipsecfleet runs show {base.run}; finish it: ipsecfleet {finish}"
     kind = "interrupted" if run.stop.code else "stopped"
     return (IpsecfleetError(f"{run.stop.why}; {steps}", kind=kind, obj=str(base.run), hint=hint),)

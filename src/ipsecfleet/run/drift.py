@@ -4,7 +4,7 @@ Loaded means: in the list that the file puts it in, with every section it is bui
 compared by its hash. What ran before a file was changed keeps running, so each column can be right by itself.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from ipsecfleet.errors import Exit, foremost
 from ipsecfleet.isakmpd.deployed import Deployed, Meaning

@@ -62,7 +62,7 @@ class Engine:
     stop: Stop = field(default_factory=Stop)
     tell: Listener = nobody
     before: Mapping[str, frozenset[int]] | None = None
-    texts: Texts = NO_TEXTS
+    texts: Texts = field(default_factory=lambda: NO_TEXTS)
     _before: dict[str, frozenset[int]] = field(default_factory=dict)
     _renewed: dict[Target, frozenset[int]] = field(default_factory=dict)
     _ledger: Ledger = field(init=False)

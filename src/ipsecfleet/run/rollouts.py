@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, OperatorError, foremost
 from ipsecfleet.isakmpd.deployed import Deployed, Meaning, armed_of, kept_of, stored_of
@@ -17,7 +18,6 @@ from ipsecfleet.model.document import Document, Finding, StepRow, TunnelResult
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.plan import Action, Plan, Target
 from ipsecfleet.model.secret import Secret
-from ipsecfleet.model.snapshot import Unknown
 from ipsecfleet.model.tunnel import Tunnel
 from ipsecfleet.plan.deploy import Change, Wanted
 from ipsecfleet.plan.judge import Patience, Verdict, Word, judge
@@ -34,6 +34,9 @@ from ipsecfleet.run.probe import STARE
 from ipsecfleet.run.scope import Scope, troubles
 from ipsecfleet.run.surveying import Sources, Survey, Surveyed, all_of, survey, visited
 from ipsecfleet.run.telling import BAD
+
+if TYPE_CHECKING:
+    from ipsecfleet.model.snapshot import Unknown
 
 LOCK_S = 60
 """As long as a confirmation by hand may take."""
@@ -210,14 +213,6 @@ def roll_back(run: Run, past: PlanFile, options: RolloutOptions) -> Document:
 
 def _kept_at(gateway: Gateway, run: str, kind: str, name: str) -> str:
     return f"{gateway.paths.etc}/ipsecfleet/{run}/{kind}/{name}"
-
-
-def all_of(answers: Mapping[str, Answer | GatewayError]) -> dict[str, Answer]:
-    """Every answer; the first error if there is one."""
-    for answer in answers.values():
-        if isinstance(answer, GatewayError):
-            raise answer
-    return {name: a for name, a in answers.items() if isinstance(a, Answer)}
 
 
 def confirm(run: Run, past: PlanFile) -> Document:

@@ -106,9 +106,7 @@ class Survey:
             if (g.name, name) in sources
         }
 
-    def _looked_closer(
-        self, wanted: Mapping[tuple[str, str], Wanted], facts: Mapping[str, Facts]
-    ) -> dict[str, Facts]:
+    def _looked_closer(self, wanted: Mapping[tuple[str, str], Wanted], facts: Mapping[str, Facts]) -> dict[str, Facts]:
         """What ipsecctl makes of new texts, and the files that are there without being wanted, where they are to go."""
         closer = {name: self._closer(name, wanted, fact) for name, fact in facts.items()}
         verbs = {name: asked for name, asked in closer.items() if asked}
@@ -116,9 +114,7 @@ class Survey:
         answers = all_of(visited(self.run, gateways, lambda g: [v for _, v in verbs[g.name]], self.key))
         return {name: _with(facts[name], answer, verbs[name]) for name, answer in answers.items()}
 
-    def _closer(
-        self, name: str, wanted: Mapping[tuple[str, str], Wanted], fact: Facts
-    ) -> list[tuple[str, Verb]]:
+    def _closer(self, name: str, wanted: Mapping[tuple[str, str], Wanted], fact: Facts) -> list[tuple[str, Verb]]:
         """Paths, and what is asked of each."""
         folder = next(g.conf_dir for g in self.gateways if g.name == name)
         foreign = [p for p in fact.includes if (name, p) not in wanted and p.startswith(f"{folder}/")]
@@ -150,9 +146,7 @@ def visited(
 ) -> dict[str, Answer | GatewayError]:
     """What every gateway answers to its own verbs."""
     answers: dict[str, Answer | GatewayError] = {}
-    for gateway, result in fan_out(
-        gateways, lambda g: run.prober.visit(g, verbs(g), key=key), limit=run.prober.fanout
-    ):
+    for gateway, result in fan_out(gateways, lambda g: run.prober.visit(g, verbs(g), key=key), limit=run.prober.fanout):
         if isinstance(result, Exception) and not isinstance(result, GatewayError):
             raise result
         answers[gateway.name] = result
