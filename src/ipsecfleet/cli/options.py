@@ -16,7 +16,7 @@ from ipsecfleet.errors import OperatorError
 
 if TYPE_CHECKING:
     from ipsecfleet.inventory import Selection
-    from ipsecfleet.plan.rollout import RolloutOptions
+    from ipsecfleet.plan.deploy import RolloutOptions
     from ipsecfleet.plan.stagger import Pace
 
 Held = TypeVar("Held")
@@ -207,7 +207,8 @@ class Rolling:
 
     def options(self, forced: frozenset[str]) -> "RolloutOptions":
         """What they mean."""
-        from ipsecfleet.plan.rollout import MARGIN_S, RolloutOptions
+        from ipsecfleet.plan.deploy import RolloutOptions
+        from ipsecfleet.plan.rollout import MARGIN_S
 
         confirm_s = seconds(self.confirm_within, 120.0, "--confirm-within") or 0.0
         wait_s = seconds(self.wait, min(90.0, confirm_s - MARGIN_S), "--wait") or 0.0

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -85,11 +86,12 @@ class Host:
         self.files.pid.unlink(missing_ok=True)
 
     def forget(self) -> None:
-        """The machine is switched off: nothing is left in its kernel and in /var/run.
+        """The machine is switched off: nothing is left in its kernel and in /var/run, nor a process that works there.
 
         What a visit was writing there just now must not keep it from coming back.
         """
         self.daemon.kernel.flush()
+        _end_processes_in(self.files.run)
         gone = self.files.run.with_name("run.gone")
         self.files.run.rename(gone)
         self.files.run.mkdir()
@@ -169,6 +171,14 @@ class Host:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _end_processes_in(folder: Path) -> None:
+    """End every process whose working directory is there."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink().is_relative_to(folder):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def ignored(_data: bytes) -> None:

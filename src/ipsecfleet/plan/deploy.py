@@ -42,6 +42,27 @@ KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
+class RolloutOptions:
+    """What the operator asked for.
+
+    `canary` are gateways whose changes come first, `waves` the words of --waves.
+    Without `load` only files change. A change is taken back `confirm_s` after it began unless it is confirmed; its
+    tunnels are looked at for `wait_s` at most. `back_to` is the run before which the files are to be as
+    they were. `remove` are patterns of what is not wanted and is to go: a file's name, or GATEWAY:PATH.
+    """
+
+    canary: tuple[str, ...] = ()
+    waves: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    only_new: bool = False
+    load: bool = True
+    confirm_s: float = 120.0
+    wait_s: float = 90.0
+    back_to: str | None = None
+    forced: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What a gateway should have at a path: the keyed hash of its text, and its masked lines.
 
@@ -118,14 +139,9 @@ class Comparison:
 
 
 def compare(
-    view: View,
-    wanted: Mapping[tuple[str, str], Wanted],
-    facts: Mapping[str, Facts],
-    remove: Sequence[str] = (),
-    *,
-    only_new: bool = False,
+    view: View, wanted: Mapping[tuple[str, str], Wanted], facts: Mapping[str, Facts], options: RolloutOptions
 ) -> Comparison:
-    """What becomes of every file; `remove` are patterns of names of files that the inventory does not have."""
+    """What becomes of every file; of those that are not wanted, none is told of where a rollout is taken back."""
     rows: list[FileRow] = []
     changes: list[FileChange] = []
     refusals: list[RefusedError] = []
@@ -136,8 +152,10 @@ def compare(
         foreign = [p for p in fact.includes if p not in mine and p.startswith(f"{gateway.conf_dir}/")]
         for path in (*mine, *foreign):
             each = _File(view, gateway, path, mine.get(path), fact)
-            state = each.state(remove)
-            if only_new and state in KINDS and state is not FileState.ADDED:
+            state = each.state(options.remove)
+            if state is FileState.FOREIGN and options.back_to is not None:
+                continue
+            if options.only_new and state in KINDS and state is not FileState.ADDED:
                 notes.append(f"{name}: {path} is {state}, and left as it is: --only-new")
                 state = FileState.UNCHANGED
             rows.append(FileRow(name, path, state.value, each.tunnels, each.diff(state)))
@@ -188,7 +206,8 @@ class _File:
         if isinstance(self.there, Unknown):
             return FileState.UNKNOWN
         if self.wanted is None:
-            named = any(fnmatchcase(self.path.rpartition("/")[2], pattern) for pattern in remove)
+            called = (self.path.rpartition("/")[2], f"{self.gateway.name}:{self.path}")
+            named = any(fnmatchcase(name, pattern) for name in called for pattern in remove)
             return FileState.REMOVED if named else FileState.FOREIGN
         if self.deployed is None:
             return FileState.ADDED

@@ -12,12 +12,12 @@ from ipsecfleet.model.net import same_address
 from ipsecfleet.model.plan import Plan, Target
 from ipsecfleet.model.tunnel import End, State, Tunnel
 from ipsecfleet.plan.basis import rested
+from ipsecfleet.plan.deploy import RolloutOptions
 from ipsecfleet.plan.down import DownOptions, plan_down
 from ipsecfleet.plan.forecast import outlook
 from ipsecfleet.plan.rekey import RekeyOptions, plan_rekey
 from ipsecfleet.plan.renewal import Spis
 from ipsecfleet.plan.restart import RestartOptions, plan_restart
-from ipsecfleet.plan.rollout import RolloutOptions
 from ipsecfleet.plan.up import UpOptions, plan_up
 from ipsecfleet.plan.view import View
 

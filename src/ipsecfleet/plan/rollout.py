@@ -10,7 +10,7 @@ terms of phase 1 are proven by a new one: `t main`, and not before its responder
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ from ipsecfleet.model.condition import Condition, SoleHolder
 from ipsecfleet.model.plan import Action, Drop, Plan, Staging, Step, Target, Undo, Wave
 from ipsecfleet.model.tunnel import End, Tunnel
 from ipsecfleet.plan import refuse
-from ipsecfleet.plan.deploy import Change, FileChange, listed, tunnel_of
+from ipsecfleet.plan.deploy import Change, FileChange, RolloutOptions, listed, tunnel_of
 from ipsecfleet.plan.up import LOCKOUT_S, REINIT, REINIT_S
 from ipsecfleet.plan.view import View, target_of
 
@@ -31,26 +31,6 @@ OUTAGE_S = 2 * REINIT_S
 
 MARGIN_S = 10.0
 """What is left of the time to confirm, when a tunnel is not waited for any longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutOptions:
-    """What the operator asked for.
-
-    `canary` are gateways whose changes come first, `waves` the words of --waves, `remove` the names of files to remove.
-    Without `load` only files change. A change is taken back `confirm_s` after it began unless it is confirmed; its
-    tunnels are looked at for `wait_s` at most. `back_to` is the run before which the files are to be as they were.
-    """
-
-    canary: tuple[str, ...] = ()
-    waves: tuple[str, ...] = ()
-    remove: tuple[str, ...] = ()
-    only_new: bool = False
-    load: bool = True
-    confirm_s: float = 120.0
-    wait_s: float = 90.0
-    back_to: str | None = None
-    forced: frozenset[str] = frozenset()
 
 
 def plan_round(view: View, changes: Sequence[Change], options: RolloutOptions, *, pause_s: float = 0.0) -> Plan:

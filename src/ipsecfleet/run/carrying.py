@@ -11,11 +11,11 @@ from ipsecfleet.model.document import Document, StepRow, TunnelResult
 from ipsecfleet.model.fleet import Fleet
 from ipsecfleet.model.plan import Plan, Wave
 from ipsecfleet.model.snapshot import Snapshot
+from ipsecfleet.plan.deploy import RolloutOptions
 from ipsecfleet.plan.down import DownOptions, Strength
 from ipsecfleet.plan.order import Order
 from ipsecfleet.plan.planfile import PlanFile
 from ipsecfleet.plan.renewal import Spis
-from ipsecfleet.plan.rollout import RolloutOptions
 from ipsecfleet.plan.up import UpOptions
 from ipsecfleet.run.acting import Locking
 from ipsecfleet.run.clock import Clock

@@ -15,12 +15,12 @@ from ipsecfleet.model.condition import live_spis
 from ipsecfleet.model.document import Document
 from ipsecfleet.model.plan import Target
 from ipsecfleet.model.tunnel import End, Tunnel
+from ipsecfleet.plan.deploy import RolloutOptions
 from ipsecfleet.plan.down import DownOptions, Strength
 from ipsecfleet.plan.files import conf_path
 from ipsecfleet.plan.order import Options, Order, chosen_again, plan_for
 from ipsecfleet.plan.planfile import PlanFile
 from ipsecfleet.plan.rekey import RekeyOptions
-from ipsecfleet.plan.rollout import RolloutOptions
 from ipsecfleet.plan.up import UpOptions
 from ipsecfleet.plan.view import View
 from ipsecfleet.run.carrying import Job, Run, carry_out

@@ -11,8 +11,7 @@ from ipsecfleet.isakmpd.deployed import Deployed, Meaning
 from ipsecfleet.model.document import Document, DriftRow
 from ipsecfleet.model.snapshot import Connection, Listing, Unknown
 from ipsecfleet.model.tunnel import State
-from ipsecfleet.plan.deploy import listed, tunnel_of
-from ipsecfleet.plan.rollout import RolloutOptions
+from ipsecfleet.plan.deploy import RolloutOptions, listed, tunnel_of
 from ipsecfleet.plan.steps import FILE_LISTING
 from ipsecfleet.run.carrying import Run
 from ipsecfleet.run.scope import Scope, gateway_rows, troubles, unreachable_codes

@@ -19,11 +19,11 @@ from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.plan import Action, Plan, Target
 from ipsecfleet.model.secret import Secret
 from ipsecfleet.model.tunnel import Tunnel
-from ipsecfleet.plan.deploy import Change, Wanted
+from ipsecfleet.plan.deploy import Change, RolloutOptions, Wanted
 from ipsecfleet.plan.judge import Patience, Verdict, Word, judge
 from ipsecfleet.plan.order import Order
 from ipsecfleet.plan.planfile import PlanFile
-from ipsecfleet.plan.rollout import MARGIN_S, RolloutOptions, plan_round
+from ipsecfleet.plan.rollout import MARGIN_S, plan_round
 from ipsecfleet.plan.up import REINIT_S
 from ipsecfleet.plan.view import View
 from ipsecfleet.run.carrying import Job, Run, carry_out
@@ -183,7 +183,7 @@ def roll_back(run: Run, past: PlanFile, options: RolloutOptions) -> Document:
     kept = {
         name: kept_of(answer) for name, answer in all_of(visited(run, gateways, lambda _g: (Kept(past.run),))).items()
     }
-    remove = tuple(dict.fromkeys(name for changes in kept.values() for kind, name in changes if kind == "add"))
+    remove = tuple(f"{g.name}:{g.conf_dir}/{name}" for g in gateways for kind, name in kept[g.name] if kind == "add")
     olds = {
         g.name: {
             _kept_at(g, past.run, kind, name): f"{g.conf_dir}/{name}"

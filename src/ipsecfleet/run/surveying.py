@@ -20,9 +20,19 @@ from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.plan import Plan, Wave
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
 from ipsecfleet.model.source import Source
-from ipsecfleet.plan.deploy import Change, Comparison, Facts, Wanted, compare, grouped, in_rounds, in_waves
+from ipsecfleet.plan.deploy import (
+    Change,
+    Comparison,
+    Facts,
+    RolloutOptions,
+    Wanted,
+    compare,
+    grouped,
+    in_rounds,
+    in_waves,
+)
 from ipsecfleet.plan.lint import files_of
-from ipsecfleet.plan.rollout import RolloutOptions, at_once, plan_round, touched
+from ipsecfleet.plan.rollout import at_once, plan_round, touched
 from ipsecfleet.plan.up import REINIT_S
 from ipsecfleet.plan.view import View
 from ipsecfleet.run.carrying import Run
@@ -79,7 +89,7 @@ class Survey:
         answered = {name: a for name, a in first.items() if isinstance(a, Answer)}
         facts = {name: _facts(a, reading[name], self.meant.get(name, {})) for name, a in answered.items()}
         facts |= self._looked_closer(wanted, facts)
-        comparison = compare(view, wanted, facts, self.options.remove, only_new=self.options.only_new)
+        comparison = compare(view, wanted, facts, self.options)
         changes = grouped(view, comparison.changes)
         most = at_once(view, self.options.forced)
         waves = tuple(in_rounds(w, most) for w in in_waves(changes, self.options.canary, self.options.waves))
