@@ -81,13 +81,13 @@ class _Reader:
                 parsed = self.confs[path]
                 if parsed is not None:
                     confs[gateway.name, name] = parsed
-        self.found += self._strangers()
+        self.found += list(self._strangers())
         return Sources(files, (*self.found, *lint(self.fleet, confs)))
 
     def _path(self, gateway: str, name: str) -> Path | None:
         return next((p for p in (self.folder / gateway / name, self.folder / name) if p.is_file()), None)
 
-    def _source(self, gateway: str, path: Path) -> Source:
+    def _source(self, gateway: str | None, path: Path) -> Source:
         if path not in self.read:
             beside = path.with_suffix(SECRETS)
             own, secrets = read_text(path), read_text(beside) if beside.is_file() else None
@@ -99,14 +99,14 @@ class _Reader:
             self.found += self._modes(gateway, path, beside if head else None)
         return self.read[path]
 
-    def _parsed(self, gateway: str, path: Path, text: str, head: tuple[str, str] | None) -> Conf | None:
+    def _parsed(self, gateway: str | None, path: Path, text: str, head: tuple[str, str] | None) -> Conf | None:
         try:
             return conf.parse(text, path=self._label(path), include=lambda _path: None, before=head)
         except ConfError as error:
             self.found.append(Finding(gateway, "problem", "syntax", error.message, error.hint))
             return None
 
-    def _modes(self, gateway: str, path: Path, secrets: Path | None) -> Iterator[Finding]:
+    def _modes(self, gateway: str | None, path: Path, secrets: Path | None) -> Iterator[Finding]:
         for file in filter(None, (path, secrets)):
             if file.stat().st_mode & (S_IRWXG | S_IRWXO):
                 text = f"{self._label(file)} holds keys, and others than its owner may touch it"
@@ -115,6 +115,7 @@ class _Reader:
     def _strangers(self) -> Iterator[Finding]:
         for path in sorted([*self.folder.glob("*.conf"), *self.folder.glob("*/*.conf")]):
             if path not in self.read:
+                self._source(None, path)
                 yield Finding(None, "warning", "file", f"{self._label(path)} belongs to no tunnel of the inventory")
 
     def _label(self, path: Path) -> str:

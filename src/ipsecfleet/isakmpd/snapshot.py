@@ -36,6 +36,7 @@ ADVICE = {
     "busy": "another ipsecfleet is at work there; run this again",
     "held": "another run changes things there: let it end, then run this again",
     "lost": "our run lock expired before all was done there: look what is, then run this again",
+    "taken-back": "it was not confirmed in time, so the old text is there again: roll it out once more",
     "too-big": "look at the gateway: no daemon of this fleet has so much to say",
 }
 """What to do about a section that did not end well, by its status word."""

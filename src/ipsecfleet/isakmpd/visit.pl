@@ -963,7 +963,7 @@ sub confirm ($file) {
     if (!$change) {
         my $past = past_change($file);
         return 'already' if $past && confirmed($past);
-        fail(lost => "$file was rolled back");
+        fail('taken-back' => "$file was taken back");
     }
     change("confirm $file", sub { });
     my ($from, $to) = deciding($change);
@@ -971,7 +971,7 @@ sub confirm ($file) {
     my $won = rename $from, $to;
     my $at  = moment();
     eval { command(3, 'logger', qw(-p daemon.notice -t ipsecfleet), "$who: confirm $file: " . ($won ? 'won' : 'lost') . " at $at") };
-    fail(lost => "$file was rolled back") unless $won;
+    fail('taken-back' => "$file was taken back") unless $won;
     unlink $file if $change->{kind} eq 'remove';
     unlink "$home/begun", "$home/armed";
     return $at;

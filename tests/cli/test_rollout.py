@@ -1,0 +1,188 @@
+"""rollout and diff in a lab, over real SSH, judged by the gateways' own files and by what the simulators wrote down."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rollouts import PSK, Sources, had
+from watch import outages
+
+from cli import Lab, running_lab
+
+pytestmark = pytest.mark.lab
+
+HUB, OSLO = "10.1.2.2", "10.1.10.2"
+FROM_HUB = "from-10.30.0.0/24-to-10.50.0.0/24"
+FROM_OSLO = "from-10.50.0.0/24-to-10.30.0.0/24"
+QUICK = ("quick auth hmac-sha1 enc aes-256", "quick auth hmac-sha1 enc aes-128")
+MAIN = ("main auth hmac-sha1 enc aes-256", "main auth hmac-sha1 enc aes-128")
+TERMS = "main auth hmac-sha1 enc aes-256 group modp2048 quick auth hmac-sha1 enc aes-256 group modp2048"
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Lab]:
+    with running_lab(tmp_path / "lab", tmp_path / "home", speed=20) as running:
+        running.advance(200)
+        yield running
+
+
+@pytest.fixture
+def sources(own: Lab, tmp_path: Path) -> Sources:
+    return Sources(own, tmp_path / "own")
+
+
+def lost(lab: Lab, since: float) -> set[tuple[str, str]]:
+    """The pairs of networks that had an outage since then, anywhere."""
+    events = [event for gateway in lab.gateways for event in lab.events(gateway)]
+    return {(local, remote) for (_, local, remote), s in outages(events, since).items() if s}
+
+
+def now(lab: Lab) -> float:
+    return max(float(e["at"]) for g in lab.gateways for e in lab.events(g))
+
+
+def new_customer(sources: Sources) -> None:
+    """A tunnel between two gateways that had none, its key beside the file at one end."""
+    here, there = 'gateway = "hub-ams1", networks = ["10.41.1.0/24"]', 'gateway = "br-bergen", networks = ["10.51.1.0/24"]'
+    sources.tunnel("bergen-ams", here, there, 'files = { a = "bergen.conf", b = "ams.conf" }')
+    passive = f"ike passive esp from 10.41.1.0/24 to 10.51.1.0/24 peer 10.1.10.3 {TERMS} psk $key\n"
+    sources.add("hub-ams1", "bergen.conf", passive)
+    sources.add("hub-ams1", "bergen.secrets", 'key = "a-new-secret"\n')
+    active = f'ike active esp from 10.51.1.0/24 to 10.41.1.0/24 peer 10.1.3.2 {TERMS} psk "a-new-secret"\n'
+    sources.add("br-bergen", "ams.conf", active)
+
+
+def change(sources: Sources, *changes: tuple[str, str]) -> None:
+    sources.edit("hub-fra1", "oslo.conf", *changes)
+    sources.edit("br-oslo", "fra.conf", *changes)
+
+
+def test_nothing_is_to_be_done_where_all_is_as_it_should_be(own: Lab, sources: Sources) -> None:
+    with own.untouched():
+        done = sources.apply()
+    assert (done.code, "22 unchanged" in sources.run("rollout", "plan").said) == (0, True), done
+
+
+def test_one_new_one_changed_one_removed_with_canary_and_waves_and_nobody_else_loses_a_flow(
+    own: Lab, sources: Sources
+) -> None:
+    new_customer(sources)
+    change(sources, QUICK)
+    sources.drop("customer-10", "hub-fra1", "customer-10.conf")
+    began, modes = now(own), (own.files("hub-fra1") / "etc/ipsec.conf").stat().st_mode
+    done = sources.apply("--canary", "br-oslo", "--waves", "1,rest", "-o", "json")
+    assert done.code == 0, done
+    assert PSK not in done.out + done.err
+    changed = [(f["gateway"], f["file"].rpartition("/")[2], f["state"]) for f in done.json["files"]]
+    assert {row for row in changed if row[2] not in {"unchanged", "foreign"}} == {
+        ("hub-fra1", "oslo.conf", "changed"), ("br-oslo", "fra.conf", "changed"),
+        ("hub-ams1", "bergen.conf", "added"), ("br-bergen", "ams.conf", "added"),
+        ("hub-fra1", "customer-10.conf", "removed"),
+    }  # fmt: skip
+    order = list(dict.fromkeys(s["tunnel"] for s in done.json["steps"]))
+    assert order[0] == "oslo-fra"
+    assert {s["state"] for s in done.json["steps"]} == {"done"}
+    assert lost(own, began) == {
+        ("10.30.0.0/24", "10.50.0.0/24"), ("10.50.0.0/24", "10.30.0.0/24"), ("172.16.10.0/24", "192.168.10.0/24"),
+        ("192.168.10.0/24", "172.16.10.0/24"),
+    } & lost(own, began)  # fmt: skip
+    assert (own.files("hub-fra1") / "etc/ipsec.conf").stat().st_mode == modes
+    there = had(own, "hub-ams1", "bergen.conf", "from-10.41.1.0/24-to-10.51.1.0/24", "10.1.10.3")
+    assert (there.included, there.listed, there.key) == (True, True, "a-new-secret")
+    gone = had(own, "hub-fra1", "customer-10.conf", "from-172.16.10.0/24-to-192.168.10.0/24", "10.2.1.10")
+    assert (gone.text, gone.included, gone.listed, gone.sections) == (None, False, False, frozenset())
+    assert "aes-128" in str(had(own, "br-oslo", "fra.conf", FROM_OSLO, HUB).text)
+    state = sources.run("show", "-t", "oslo-fra,bergen-ams", "-o", "json").json["tunnels"]
+    assert [t["state"] for t in state] == ["up", "up"]
+    with own.untouched():
+        assert sources.apply().code == 0
+
+
+def test_a_rollback_brings_the_files_and_tunnels_back_that_were_there_before(own: Lab, sources: Sources) -> None:
+    new_customer(sources)
+    change(sources, QUICK)
+    sources.drop("customer-10", "hub-fra1", "customer-10.conf")
+    places = [("hub-fra1", "oslo.conf"), ("br-oslo", "fra.conf"), ("hub-fra1", "customer-10.conf"),
+              ("hub-ams1", "bergen.conf"), ("br-bergen", "ams.conf")]  # fmt: skip
+    paths = [own.files(gateway) / "etc/IPsec" / name for gateway, name in places]
+    before = [path.read_bytes() if path.exists() else None for path in paths]
+    assert sources.apply().code == 0
+    run = sources.run("runs", "list", "-o", "json").json["runs"][-1]["run"]
+    back = sources.run("rollout", "rollback", run, "--force", "gateways-touched", "--force", "wakes-others", "--yes", "--confirm-within", "600s")
+    assert back.code == 0, back
+    assert [path.read_bytes() if path.exists() else None for path in paths] == before
+    assert own.run("show", "-t", "oslo-fra,customer-10", "-o", "json").json["tunnels"][0]["state"] == "up"
+    assert had(own, "hub-ams1", "bergen.conf", "from-10.41.1.0/24-to-10.51.1.0/24", "10.1.10.3").listed is False
+
+
+def test_new_terms_of_phase_1_are_proven_by_a_new_phase_1_and_the_old_ones_are_offered_no_more(
+    own: Lab, sources: Sources
+) -> None:
+    change(sources, MAIN, (PSK, "another-secret"))
+    done = sources.apply("-o", "json")
+    assert done.code == 0, done
+    assert "main" in [s["action"] for s in done.json["steps"]]
+    assert "another-secret" not in done.out + done.err
+    there = had(own, "hub-fra1", "oslo.conf", FROM_HUB, OSLO)
+    assert there.key == "another-secret"
+    assert there.main == f"phase1-transform-peer-{OSLO}-PRE_SHARED-SHA-AES128-MODP_2048"
+    sas = own.run("show", "sas", "-t", "oslo-fra", "-o", "json").json["sas"]
+    assert [s["hard_s"] > 3500 for s in sas if s["phase"] == 1 and s["name"]]
+    assert len([s for s in sas if s["phase"] == 1 and s["name"]]) == 2
+
+
+def test_a_change_at_one_end_alone_that_cannot_come_up_is_taken_back_at_once(own: Lab, sources: Sources) -> None:
+    own.advance(200)
+    sources.edit("br-oslo", "fra.conf", MAIN, ("10.30.0.0/24", "10.30.9.0/24"))
+    done = sources.run("rollout", "plan", "-t", "oslo-fra")
+    assert (done.code, "which no rule of it makes" in done.said) == (4, True), done
+    sources.edit("br-oslo", "fra.conf", ("10.30.9.0/24", "10.30.0.0/24"))
+    before = had(own, "br-oslo", "fra.conf", FROM_OSLO, HUB)
+    own.run("lab", "fault", "peer-silent", "10.1.10.2", "--dir", str(own.root))
+    sources.edit("br-oslo", "fra.conf", (MAIN[1], MAIN[0]), QUICK)
+    sources.edit("hub-fra1", "oslo.conf", QUICK)
+    done = sources.apply("--wait", "20s", "-o", "json")
+    own.run("lab", "fault", "off", "peer-silent", "--dir", str(own.root))
+    assert done.code == 1, done
+    assert [s["state"] for s in done.json["steps"] if s["action"] == "rollback"] == ["done", "done"]
+    assert had(own, "br-oslo", "fra.conf", FROM_OSLO, HUB) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ike passive esp from 10.30.0.0/24 to\n", "tunnels/hub-fra1/oslo.conf: 1: syntax error"),
+        (f'ike passive esp from 10.30.0.0/24 to 10.50.0.0/24 peer {OSLO} {TERMS} psk "two words"\n', "psk holds white space"),
+        (f'ike passive esp from 10.30.0.0/24 to 10.50.0.0/24 peer {OSLO} {TERMS} psk "other"\n', "their keys differ"),
+        (f'ike passive esp from 172.16.1.0/24 to 192.168.1.0/24 peer {OSLO} {TERMS} psk "{PSK}"\n', "is set up otherwise at"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_refused_before_any_gateway_is_visited(
+    own: Lab, sources: Sources, text: str, said: str
+) -> None:
+    sources.add("hub-fra1", "oslo.conf", text)
+    with own.untouched():
+        done = sources.apply()
+    assert done.code == 4, done
+    assert said in done.said
+    assert "oslo.conf: 1" in done.said
+    assert not sources.run("runs", "list", "-o", "json").json["runs"]
+
+
+def test_diff_tells_the_columns_apart(own: Lab, sources: Sources) -> None:
+    sources.edit("hub-fra1", "oslo.conf", QUICK)
+    conf = own.files("hub-fra1") / "etc/ipsec.conf"
+    conf.write_text("".join(line for line in conf.read_text().splitlines(True) if "customer-17" not in line))
+    own.run("down", "-t", "customer-1", "--yes", "--force", "tunnels-down")
+    fifo = own.files("hub-ams1") / "run/isakmpd.fifo"
+    fifo.write_bytes(b"C set [peer-10.1.10.2]:Authentication=somebody-elses force\n")
+    done = sources.run("diff", "-o", "json")
+    assert done.code == 6, done
+    rows = {(r["gateway"], r["tunnel"]): (r["inventory"], r["deployed"], r["loaded"], r["running"]) for r in done.json["drift"]}
+    assert rows["hub-fra1", "oslo-fra"][:3] == ("yes", "other text", "yes")
+    assert rows["hub-fra1", "customer-17"][:3] == ("yes", "not included", "yes")
+    assert rows["hub-fra1", "customer-1"] == ("yes", "yes", "held", "held")
+    assert rows["hub-ams1", "oslo-ams"][:3] == ("yes", "yes", "other key")
+    assert rows["br-oslo", "oslo-fra"] == ("yes", "yes", "yes", "up")
+    assert ("no", "yes", "yes", "up") in rows.values()
+    assert PSK not in done.out
