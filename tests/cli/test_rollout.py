@@ -43,7 +43,10 @@ def now(lab: Lab) -> float:
 
 def new_customer(sources: Sources) -> None:
     """A tunnel between two gateways that had none, its key beside the file at one end."""
-    here, there = 'gateway = "hub-ams1", networks = ["10.41.1.0/24"]', 'gateway = "br-bergen", networks = ["10.51.1.0/24"]'
+    here, there = (
+        'gateway = "hub-ams1", networks = ["10.41.1.0/24"]',
+        'gateway = "br-bergen", networks = ["10.51.1.0/24"]',
+    )
     sources.tunnel("bergen-ams", here, there, 'files = { a = "bergen.conf", b = "ams.conf" }')
     passive = f"ike passive esp from 10.41.1.0/24 to 10.51.1.0/24 peer 10.1.10.3 {TERMS} psk $key\n"
     sources.add("hub-ams1", "bergen.conf", passive)
@@ -108,7 +111,18 @@ def test_a_rollback_brings_the_files_and_tunnels_back_that_were_there_before(own
     before = [path.read_bytes() if path.exists() else None for path in paths]
     assert sources.apply().code == 0
     run = sources.run("runs", "list", "-o", "json").json["runs"][-1]["run"]
-    back = sources.run("rollout", "rollback", run, "--force", "gateways-touched", "--force", "wakes-others", "--yes", "--confirm-within", "600s")
+    back = sources.run(
+        "rollout",
+        "rollback",
+        run,
+        "--force",
+        "gateways-touched",
+        "--force",
+        "wakes-others",
+        "--yes",
+        "--confirm-within",
+        "600s",
+    )
     assert back.code == 0, back
     assert [path.read_bytes() if path.exists() else None for path in paths] == before
     assert own.run("show", "-t", "oslo-fra,customer-10", "-o", "json").json["tunnels"][0]["state"] == "up"
@@ -178,7 +192,10 @@ def test_diff_tells_the_columns_apart(own: Lab, sources: Sources) -> None:
     fifo.write_bytes(b"C set [peer-10.1.10.2]:Authentication=somebody-elses force\n")
     done = sources.run("diff", "-o", "json")
     assert done.code == 6, done
-    rows = {(r["gateway"], r["tunnel"]): (r["inventory"], r["deployed"], r["loaded"], r["running"]) for r in done.json["drift"]}
+    rows = {
+        (r["gateway"], r["tunnel"]): (r["inventory"], r["deployed"], r["loaded"], r["running"])
+        for r in done.json["drift"]
+    }
     assert rows["hub-fra1", "oslo-fra"][:3] == ("yes", "other text", "yes")
     assert rows["hub-fra1", "customer-17"][:3] == ("yes", "not included", "yes")
     assert rows["hub-fra1", "customer-1"] == ("yes", "yes", "held", "held")

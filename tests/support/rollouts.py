@@ -11,8 +11,9 @@ import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli import Lab, Operator, Ran
 from servers import wait_for
+
+from cli import Lab, Operator, Ran
 
 PSK = "lab-psk-for-tests-only"
 
@@ -36,9 +37,13 @@ class Sources:
         return self.lab.run.with_inventory(self.root / "inventory.toml")
 
     def apply(self, *words: str) -> Ran:
+        return self.run(*self.words(*words))
+
+    def words(self, *words: str) -> tuple[str, ...]:
+        """What is typed for a rollout."""
         removing = (word for name in self.removed for word in ("--remove", name))
         forced = ("--force", "gateways-touched", "--force", "wakes-others", "--force", "lock")
-        return self.run("rollout", "apply", *removing, *forced, "--confirm-within", self.confirm, "--yes", *words)
+        return ("rollout", "apply", *removing, *forced, "--confirm-within", self.confirm, "--yes", *words)
 
     def edit(self, gateway: str, name: str, *changes: tuple[str, str]) -> None:
         path = self.root / "tunnels" / gateway / name

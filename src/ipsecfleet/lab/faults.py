@@ -144,6 +144,10 @@ async def _cut_at_change(station: Station) -> None:
     station.host.heard = heard
 
 
+async def _hang_up(station: Station) -> None:
+    station.server.drop()
+
+
 async def _cut_no_more(station: Station) -> None:
     station.host.heard = ignored
 
@@ -209,6 +213,7 @@ GATEWAY_FAULTS = {
     "daemon-restart": GatewayFault("isakmpd is killed and started, and reads ipsec.conf, once", _start_again),
     "reload": GatewayFault("somebody runs ipsecctl -f /etc/ipsec.conf, once", _load),
     "line-cut": GatewayFault("all connections end at the next change, when it is made", _cut_at_change, _cut_no_more),
+    "hang-up": GatewayFault("all connections end, once", _hang_up),
     "disk-full": _marked("disk-full", "/var is full: no lock, result or report can be written"),
     "lock-held": GatewayFault(f"somebody else's run has the run lock, for {LOCKED_SECONDS:g} s", _lock, _unlock),
     "frozen": _flagged("frozen", "the SSH server accepts commands and never answers"),

@@ -113,7 +113,7 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Files that are changed together; `machines` are the gateways and the foreign peers that take part."""
+    """Files that are changed together; `machines` are all that take part: gateways, also at far ends, and foreign peers."""
 
     files: tuple[FileChange, ...]
     tunnels: tuple[str, ...]
@@ -333,8 +333,9 @@ def grouped(view: View, changes: Iterable[FileChange]) -> tuple[Change, ...]:
 def _change(view: View, files: Sequence[FileChange]) -> Change:
     pairs = [(f, m, n) for f in files for m in f.meanings for n in m.names]
     tunnels = dict.fromkeys(tunnel_of(view, f.gateway, m, n) for f, m, n in pairs)
-    peers = {p for _, m, n in pairs if (p := m.peer(n)) is not None and not view.ours(p)}
-    machines = frozenset((*(f.gateway for f in files), *peers))
+    peers = {p for _, m, n in pairs if (p := m.peer(n)) is not None}
+    far = {name for p in peers for name in ([g.name for g in view.at(p)] or [p])}
+    machines = frozenset((*(f.gateway for f in files), *far))
     return Change(tuple(files), tuple(tunnels) or (files[0].name,), machines)
 
 

@@ -19,10 +19,10 @@ from ipsecfleet.isakmpd.deployed import Meaning
 from ipsecfleet.model.condition import Condition, SoleHolder
 from ipsecfleet.model.plan import Action, Drop, Plan, Staging, Step, Target, Undo, Wave
 from ipsecfleet.model.tunnel import End, Tunnel
-from ipsecfleet.plan import refuse
+from ipsecfleet.plan import refuse, steps
 from ipsecfleet.plan.deploy import Change, FileChange, RolloutOptions, listed, tunnel_of
 from ipsecfleet.plan.up import LOCKOUT_S, REINIT, REINIT_S
-from ipsecfleet.plan.view import View, target_of
+from ipsecfleet.plan.view import View, is_active, target_of
 
 T = TypeVar("T")
 
@@ -100,6 +100,10 @@ class _Work:
             drops = tuple(self._drops(file, file.old, file.new))
             if drops:
                 yield replace(self._step(file, Action.FORGET), drops=drops)
+        for end in self._far_ends(active=active):
+            name = str(end.connection)
+            sole = (SoleHolder(name, end.peer),) if end.peer is not None else ()
+            yield steps.quick(self.change.name, end, name, sole, Undo(Action.CONNECT, "its own next check"))
 
     def mains(self) -> Iterable[Step]:
         """`t main` at one end, where phase 1 has to be negotiated anew, or is of nobody any more."""
@@ -115,6 +119,10 @@ class _Work:
                 continue
             path = f"{file.path}.new" if file.kind == "change" else file.path
             yield replace(self._step(file, Action.LOAD), file=path)
+        if self._stays():
+            for end in self._far_ends(active=True) if active else ():
+                role = self.view.as_master(end.gateway, self.options.forced)
+                yield steps.connect(self.change.name, end, role)[-1]
 
     def ends(self, action: Action) -> Iterable[Step]:
         for file in self.change.files:
@@ -122,6 +130,10 @@ class _Work:
 
     def targets(self) -> Iterable[Target]:
         """What must be there with new SAs, and what must be gone."""
+        if self._stays():
+            for end in (*self._far_ends(active=True), *self._far_ends(active=False)):
+                tunnel = next(t for t in self._tunnels() if end in t.ends)
+                yield replace(target_of(tunnel, end), expect="new")
         for file in self._masters():
             if file.kind == "include":
                 continue
@@ -149,7 +161,7 @@ class _Work:
         for file in self._masters():
             for tunnel, end in self.view.ends_on(file.gateway):
                 if end.live and end.connection not in file.names:
-                    yield _up(tunnel, end)
+                    yield replace(target_of(tunnel, end), expect="up")
 
     def together(self) -> tuple[str, ...]:
         named = (*self.change.tunnels, *(t.tunnel for t in self.targets()), *(t.tunnel for t in self.bystanders()))
@@ -166,6 +178,19 @@ class _Work:
             if sa.phase == 1 and sa.name == phase1 and sa.ready and sa.lifetime_s is not None and sa.hard_s is not None
         )
         return max((LOCKOUT_S + 1 - age for age in ages), default=0.0)
+
+    def _far_ends(self, *, active: bool) -> list[End]:
+        """Ends of ours whose file stays as it is: they must let go of what they have with the end that changes."""
+        if all(f.kind == "include" for f in self.change.files):
+            return []
+        here = set(self.change.gateways)
+        ends = [e for t in self._tunnels() for e in t.ends if e.gateway not in here and e.connection is not None]
+        mine = [e for e in ends if not self.view.stands_by(e.gateway, self.options.forced)]
+        return [e for e in mine if is_active(e) is active]
+
+    def _stays(self) -> bool:
+        """Whether there is a tunnel after it."""
+        return any(f.new is not None for f in self.change.files)
 
     def _masters(self) -> list[FileChange]:
         return [f for f in self.change.files if not self.view.stands_by(f.gateway, self.options.forced)]
@@ -243,13 +268,6 @@ class _Work:
             if shared and file.new.terms(phase1) != old.terms(phase1):
                 what = "the old transforms stay offered, and new terms count from its next negotiation"
                 yield f"{file.gateway}: {phase1} is also that of {refuse.some(shared)}: {what}"
-
-
-def _up(tunnel: Tunnel, end: End) -> Target:
-    target = target_of(tunnel, end)
-    return Target(
-        target.tunnel, target.gateway, target.connection, target.peer, target.selectors, target.active, expect="up"
-    )
 
 
 def at_once(view: View, forced: frozenset[str]) -> int:
