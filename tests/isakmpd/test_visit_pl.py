@@ -10,22 +10,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from fake_isakmpd import FakeIsakmpd
 from fifolines import HOSTILE, RENDERED
 from servers import wait_for
+from visits import NONCE, Gateway, fed
 
 from ipsecfleet.isakmpd import visit
-from ipsecfleet.lab.layout import GatewayDir
 from ipsecfleet.model.net import Selector, Selectors
 
-NONCE = "0123456789abcdef"
 NAME = "from-172.16.1.0/24-to-192.168.1.0/24"
 PSK = "what-a-mess"
 SA = """SA name: {} (Phase 2)
@@ -41,50 +38,6 @@ HALF_UP = b"SA name: <unnamed> (Phase 2)\nsrc: 10.1.2.2 dst: 10.2.1.1\nFlags 0x0
 LISTED = {"[phase 2]:connections": NAME}
 LOCK = visit.Lock(60)
 LISTS = ("connections", "passive", "held", "held-passive", "held-peers")
-
-
-@dataclass(frozen=True)
-class Gateway(GatewayDir):
-    """A gateway's directories, and visits to it."""
-
-    def __post_init__(self) -> None:
-        for folder in (self.run, self.etc, self.bin):
-            folder.mkdir()
-        self.bin.chmod(0o755)
-        self.tool("logger", f'printf "%s\\n" "$*" >> {self.log}')
-        self.tool("ifconfig", "echo carp: no such interface >&2; exit 1")
-
-    @property
-    def logged(self) -> list[str]:
-        return self.log.read_text().splitlines() if self.log.exists() else []
-
-    def tool(self, name: str, script: str) -> None:
-        (self.bin / name).write_text(f"#!/bin/sh\n{script}\n")
-        (self.bin / name).chmod(0o755)
-
-    def daemon(self, **switches: object) -> FakeIsakmpd:
-        return FakeIsakmpd(self.run, **switches)
-
-    def request(self, *verbs: visit.Verb, deadline: float = 10.0, who: str = "R1 alice@laptop") -> visit.Request:
-        return visit.Request(NONCE, verbs, str(self.run), str(self.etc), str(self.bin), who, deadline)
-
-    def asked(self, *verbs: visit.Verb, **more: object) -> visit.Answer:
-        done = fed(visit.program() + self.request(*verbs, **more).encode())
-        assert (done.returncode, done.stderr) == (0, b"")
-        answer = visit.decode(done.stdout, NONCE, verbs)
-        assert answer.complete
-        assert answer.unparsed == b""
-        return answer
-
-    def only(self, *verbs: visit.Verb, **more: object) -> tuple[str, str]:
-        """Status and body of the last section."""
-        last = self.asked(*verbs, **more).sections[-1]
-        return last.status, last.body.decode()
-
-
-def fed(stdin: bytes, command: str = visit.remote_command("none")) -> subprocess.CompletedProcess[bytes]:
-    session = {**os.environ, "SSH_CONNECTION": "192.0.2.7 50022 198.51.100.11 22"}
-    return subprocess.run(command, shell=True, input=stdin, capture_output=True, env=session, timeout=30, check=False)
 
 
 def sections(answer: visit.Answer) -> dict[str, tuple[str, str]]:

@@ -953,7 +953,8 @@ sub our_change ($file) {
 
 # The caller's change of that file as its old file tells it; or nothing.
 sub past_change ($file) {
-    my ($run, $name) = (split(/ /, $who))[0], $file =~ m{([^/]+)\z};
+    my ($run)  = split / /, $who;
+    my ($name) = $file =~ m{([^/]+)\z};
     my ($kind) = map { / \Q$name\E\z/ && /^($KIND) / ? $1 : () } kept($run);
     return $kind && { run => $run, kind => $kind, file => $file };
 }

@@ -1,0 +1,58 @@
+"""A gateway's directories without a gateway, and the visit program run on them by a real `perl -T -`."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+
+from fake_isakmpd import FakeIsakmpd
+
+from ipsecfleet.isakmpd import visit
+from ipsecfleet.lab.layout import GatewayDir
+
+NONCE = "0123456789abcdef"
+
+
+@dataclass(frozen=True)
+class Gateway(GatewayDir):
+    """A gateway's directories, and visits to it."""
+
+    def __post_init__(self) -> None:
+        for folder in (self.run, self.etc, self.bin):
+            folder.mkdir()
+        self.bin.chmod(0o755)
+        self.tool("logger", f'printf "%s\\n" "$*" >> {self.log}')
+        self.tool("ifconfig", "echo carp: no such interface >&2; exit 1")
+
+    @property
+    def logged(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+    def tool(self, name: str, script: str) -> None:
+        (self.bin / name).write_text(f"#!/bin/sh\n{script}\n")
+        (self.bin / name).chmod(0o755)
+
+    def daemon(self, **switches: object) -> FakeIsakmpd:
+        return FakeIsakmpd(self.run, **switches)
+
+    def request(
+        self, *verbs: visit.Verb, deadline: float = 10.0, who: str = "R1 alice@laptop", key: str = ""
+    ) -> visit.Request:
+        return visit.Request(NONCE, verbs, str(self.run), str(self.etc), str(self.bin), who, deadline, key)
+
+    def asked(self, *verbs: visit.Verb, **more: object) -> visit.Answer:
+        done = fed(visit.program() + self.request(*verbs, **more).encode())
+        assert (done.returncode, done.stderr) == (0, b"")
+        answer = visit.decode(done.stdout, NONCE, verbs)
+        assert answer.complete
+        assert answer.unparsed == b""
+        return answer
+
+    def only(self, *verbs: visit.Verb, **more: object) -> tuple[str, str]:
+        """Status and body of the last section."""
+        last = self.asked(*verbs, **more).sections[-1]
+        return last.status, last.body.decode()
+
+
+def fed(stdin: bytes, command: str = visit.remote_command("none")) -> subprocess.CompletedProcess[bytes]:
+    session = {**os.environ, "SSH_CONNECTION": "192.0.2.7 50022 198.51.100.11 22"}
+    return subprocess.run(command, shell=True, input=stdin, capture_output=True, env=session, timeout=30, check=False)
