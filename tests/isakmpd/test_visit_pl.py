@@ -957,4 +957,4 @@ def test_the_program_compiles_cleanly_with_perl_base_alone() -> None:
     assert checked.stderr == f"{PROGRAM} syntax OK\n"
     text = Path(PROGRAM).read_text()
     used = re.findall(r"^\s*(?:use|require|no)\s+([\w:.]+)", text, re.MULTILINE)
-    assert used == ["v5.36", "Fcntl", "POSIX", "Socket"]
+    assert used == ["v5.36", "Fcntl", "POSIX", "IO::Handle", "Socket"]

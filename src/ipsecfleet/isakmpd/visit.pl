@@ -843,13 +843,13 @@ sub masked_line ($line) {
 # The change that waits for its confirmation. When its watcher must long have ended, there is none.
 sub armed () {
     my ($head, @undo) = split /\n/, slurp("$home/armed");
-    my ($run, $by, $since, $until, $kind, $delay, $file) =
-      ($head // '') =~ m{^($RUN) ($BY) (\d+\.\d\d) (\d+\.\d\d) ($KIND) (\d+\.\d\d) (/[A-Za-z0-9._/-]+)\z} or return;
+    my ($run, $by, $id, $since, $until, $kind, $delay, $file) =
+      ($head // '') =~ m{^($RUN) ($BY) (\d+) (\d+\.\d\d) (\d+\.\d\d) ($KIND) (\d+\.\d\d) (/[A-Za-z0-9._/-]+)\z} or return;
     my $left = $until - now();
     return if $left < -$TAKING_BACK || $left > $LONGEST + 1;
     @undo = map { fifo_line($_) } @undo;
     return {
-        run => $run, by => $by, since => $since, left => $left > 1 ? $left : 1,
+        run => $run, by => $by, id => "$id $since", since => $since, left => $left > 1 ? $left : 1,
         kind => $kind, delay => $delay, file => $file, undo => \@undo,
     };
 }
@@ -905,9 +905,9 @@ sub kept_at ($run, $kind, $name) { return "$place{etc}/ipsecfleet/$run/$kind/$na
 sub kept ($run) { return map { m{/([a-z]+/[^/]+)\z} ? $1 =~ s{/}{ }r : () } sort glob kept_at($run, '*', '*') }
 
 # Keeps what is there now, for whoever wants to go back to it.
-sub keep ($change) {
-    my ($name) = $change->{file} =~ m{([^/]+)\z};
-    my $at = kept_at($change->{run}, $change->{kind}, $name);
+sub keep ($run, $kind, $file) {
+    my ($name) = $file =~ m{([^/]+)\z};
+    my $at = kept_at($run, $kind, $name);
     my $up = '';
     for (split m{/}, $at =~ s{/[^/]+\z}{}r) {
         $up .= "$_/";
@@ -915,8 +915,7 @@ sub keep ($change) {
     }
     my @runs = map { m{^(/[A-Za-z0-9._/\@-]+)\z} ? $1 : () } sort glob "$place{etc}/ipsecfleet/*";
     forget_kept($_) for @runs > $RUNS_KEPT ? @runs[0 .. $#runs - $RUNS_KEPT] : ();
-    spill($at, slurp($change->{file}));
-    return $at;
+    spill($at, slurp($file));
 }
 
 sub forget_kept ($folder) {
@@ -926,19 +925,18 @@ sub forget_kept ($folder) {
 }
 
 sub arm ($verb) {
-    my ($run, $by) = split / /, $who;
-    my $change = { %$verb, run => $run, by => $by };
-    my ($kind, $file) = @$change{qw(kind file)};
+    my ($run) = split / /, $who;
+    my ($kind, $file) = @$verb{qw(kind file)};
     return change("arm $kind $file", sub {
         my $other = armed();
         fail(busy => "$other->{file} is not confirmed yet") if $other;
         my $now  = now();
-        my $head = sprintf '%s %.2f %.2f %s %.2f %s', $who, $now, $now + $verb->{seconds}, $kind, $verb->{delay}, $file;
+        my @head = ($who, $$, $now, $now + $verb->{seconds}, $kind, $verb->{delay}, $file);
         unlink "$home/begun";
-        put_in_place('armed', join "\n", $head, $verb->{undo}->@*, '');
-        watch($change, $verb->{seconds});
+        put_in_place('armed', join "\n", sprintf('%s %d %.2f %.2f %s %.2f %s', @head), $verb->{undo}->@*, '');
+        watch(armed(), $verb->{seconds});
         ipsecctl('-n', '-f', "$file.new") if $kind =~ /^(?:add|change)\z/;
-        keep($change);
+        keep($run, $kind, $file);
         rename "$file.new", $file or fail(failed => "$file: $!") if $kind eq 'add';
         edit_includes($file, $kind ne 'remove') if $kind ne 'change';
         return '';
@@ -1021,13 +1019,18 @@ sub detach () {
     ($end, $patience) = (now() + 2 * $LONGEST) x 2;
 }
 
+# Nothing is left to do when another change of the file was armed in the meantime, or none is.
 sub wait_and_see ($change, $until) {
     while ((my $left = $until - now()) > 0) {
-        my $armed = armed();
-        return if !$armed || "@$armed{qw(run file)}" ne "@$change{qw(run file)}";
+        return unless still_armed($change);
         select undef, undef, undef, $left < 1 ? $left : 1;
     }
-    take_back($change);
+    take_back($change) if !defined $change->{id} || still_armed($change);
+}
+
+sub still_armed ($change) {
+    my $armed = armed();
+    return $armed && $armed->{id} eq $change->{id};
 }
 
 sub take_back ($change) {
