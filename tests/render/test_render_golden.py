@@ -12,7 +12,9 @@ from ipsecfleet.errors import Exit, GatewayError, OperatorError, RefusedError, U
 from ipsecfleet.model.document import (
     CourseRow,
     Document,
+    DriftRow,
     EventRow,
+    FileRow,
     Finding,
     FlowRow,
     ForecastRow,
@@ -358,6 +360,39 @@ DOCUMENTS = {
         courses=(
             CourseRow("all at once", (167, 22, 19), 83.0, 15.4, 374.0, 202),
             CourseRow("one each 1 s", (10, 18, 19), 0.0, 0.0, None, 0),
+        ),
+    ),
+    "files": Document(
+        "rollout plan",
+        gateways=(GatewayRow("hub-fra1", "ok"), GatewayRow("br-oslo", "ok")),
+        files=(
+            FileRow(
+                "hub-fra1", "/etc/IPsec/oslo.conf", "changed", ("oslo-fra",), ("-ike psk ***", "+ike tag x psk ***")
+            ),
+            FileRow("hub-fra1", "/etc/IPsec/new.conf", "added", ("new",), ("+key = ***", "+ike psk $key")),
+            FileRow("br-oslo", "/etc/IPsec/old.conf", "foreign"),
+            FileRow("br-oslo", "/etc/IPsec/fra.conf", "unchanged", ("oslo-fra",)),
+        ),
+    ),
+    "drift": Document(
+        "diff",
+        Exit.FINDINGS,
+        "findings",
+        gateways=(GatewayRow("hub-fra1", "ok"),),
+        drift=(
+            DriftRow(
+                "hub-fra1",
+                "customer-1",
+                "from-172.16.1.0/24-to-192.168.1.0/24",
+                "customer-1.conf",
+                "yes",
+                "other text",
+                "other key",
+                "up",
+                differs=True,
+            ),
+            DriftRow("hub-fra1", "customer-2", "from-sec0-to-sec0", None, "no", "no", "yes", "up", differs=True),
+            DriftRow("hub-fra1", "oslo-fra", "from-a-to-b", "oslo.conf", "yes", "yes", "yes", "up", differs=False),
         ),
     ),
     "failure": Document(

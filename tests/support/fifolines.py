@@ -22,6 +22,8 @@ RENDERED = {
         "ipsecfleet-rekey-0123abcd", "PF-Tag", "vpn1"
     ): "C set [ipsecfleet-rekey-0123abcd]:PF-Tag=vpn1 force",
     fifo.remove_clone("ipsecfleet-rekey-0123abcd"): "C rms [ipsecfleet-rekey-0123abcd]",
+    fifo.drop_transforms("peer-10.2.1.1"): "C rms [phase1-peer-10.2.1.1]",
+    fifo.drop_tag("peer-10.2.1.1", "Remote-ID"): "C rm [peer-10.2.1.1]:Remote-ID",
 }
 
 HOSTILE = [
@@ -35,5 +37,6 @@ HOSTILE = [
     "C set [Phase 1]:10.2.1.1=peer-a", "C set [Phase 1]:10.2.1.1=peer a force", "C rm [Phase 1]:10.2.1.1 ",
     "C add [ipsecfleet]:Held-Peers=a", "C add [ipsecfleet]:fence=a", "C set [ipsecfleet]:fence=a force",
     "C set [ipsecfleet-rekey-0123ABCD]:Phase=2 force", "C set [ipsecfleet-rekey-0123abcd]:Authentication=x force",
-    "C rms [ipsecfleet-rekey-0123abcd]x", "C rms [ipsecfleet]", "c [x]", "t main a]b",
+    "C rm [peer-10.2.1.1]:Address", "C rm [General]:ID", "C rm [peer-]:ID", "C rms [phase1-]", "C rms [phase1-a]b",
+    "C rms [phase2-a]", "C rms [ipsecfleet-rekey-0123abcd]x", "C rms [ipsecfleet]", "c [x]", "t main a]b",
 ]  # fmt: skip

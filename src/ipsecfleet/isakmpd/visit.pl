@@ -80,6 +80,7 @@ my $HEX   = qr{[0-9a-f]{1,32}};
 my $CLONE = qr{\[ipsecfleet-rekey-[0-9a-f]{8}\]};
 my $BUILT = qr{Phase|ISAKMP-peer|Configuration|Local-ID|Remote-ID|NAT-ID|PF-Tag|Flags|Interface};
 my $KIND  = qr{add|change|remove|include};
+my $KEPT  = qr{ipsecfleet/$RUN/$KIND};
 my $UNDO  = qr{C\ rms\ \[phase1-$NAME\]|C\ rm\ \[peer-$NAME\]:(?:ID|Remote-ID|Local-address|Authentication)}x;
 my $LINE  = qr{
     (?:t\ quick|t\ main|c)\ $NAME
@@ -202,12 +203,14 @@ sub verbs () {
 
 sub verb ($line) {
     return { name => $1 } if $line =~ /^(host|report|exchanges\??|flows|sad|files|armed|unlock)\z/;
-    return { name => $1, file => conf_file($2) } if $line =~ /^(conf|stored) (\S+)\z/;
-    return { name => $1, file => conf_file($2), changes => 1 } if $line =~ /^(load|unload|confirm|rollback) (\S+)\z/;
+    return { name => $1, file => conf_file($2) } if $line =~ /^(conf) (\S+)\z/;
+    return { name => $1, file => conf_file($2), changes => 1 } if $line =~ /^(load|unload) (\S+)\z/;
+    return { name => $1, file => own_file($2, $KEPT) } if $line =~ /^(stored) (\S+)\z/;
+    return { name => $1, file => own_file($2), changes => 1 } if $line =~ /^(confirm|rollback) (\S+)\z/;
     return { name => $1, bytes => content($2) } if $line =~ /^(try) (\d{1,7})\z/;
-    return { name => $1, file => conf_file($2), bytes => content($3), changes => 1 } if $line =~ /^(put) (\S+) (\d{1,7})\z/;
+    return { name => $1, file => own_file($2), bytes => content($3), changes => 1 } if $line =~ /^(put) (\S+) (\d{1,7})\z/;
     return { name => $1, run => $2 } if $line =~ /^(kept) ($RUN)\z/;
-    return { name => $1, run => $2, file => conf_file($3), changes => 1 } if $line =~ /^(restore) ($RUN) (\S+)\z/;
+    return { name => $1, run => $2, file => own_file($3), changes => 1 } if $line =~ /^(restore) ($RUN) (\S+)\z/;
     return arm_verb($1, $2, $3, $4, $5) if $line =~ /^arm ($KIND) (\S+) (\d{1,3}\.\d\d) (\d{1,3}\.\d\d) (\d)\z/;
     return flow_verb($1, $2) if $line =~ /^(deny|open) ($MATCHED)\z/;
     return lock_verb($1, $2) if $line =~ /^lock ([1-9]\d{0,2})( take)?\z/;
@@ -233,7 +236,7 @@ sub arm_verb ($kind, $file, $seconds, $delay, $n) {
     malformed('a change does not say whose it is')                if $who eq '';
     my @undo = map { fifo_line(line() // malformed('an arm is cut off')) } 1 .. $n;
     my $bad  = !!grep { !/^(?:$UNDO|C rm \[Phase 1\]:$ADDR)\z/ } @undo;
-    return { name => 'arm', kind => $kind, file => conf_file($file), seconds => $seconds, delay => $delay, undo => \@undo, changes => 1, bad => $bad };
+    return { name => 'arm', kind => $kind, file => own_file($file), seconds => $seconds, delay => $delay, undo => \@undo, changes => 1, bad => $bad };
 }
 
 sub content ($bytes) {
@@ -246,6 +249,14 @@ sub content ($bytes) {
 sub conf_file ($text) {
     my $path = path($text);
     malformed('an installed visit program takes files below /etc only') if $RESTRICTED && $path !~ m{^/etc/};
+    return $path;
+}
+
+# A conf file that may be shown and changed. Who may only run the installed program shows and changes no other.
+sub own_file ($text, $kept = qr{(?!)}) {
+    my $path = conf_file($text);
+    malformed('an installed visit program takes conf files in /etc/IPsec only')
+      if $RESTRICTED && $path !~ m{^/etc/(?:IPsec|$kept)/[A-Za-z0-9_][A-Za-z0-9._-]*\.conf\z};
     return $path;
 }
 

@@ -233,18 +233,19 @@ def _run_head(row: RunRow, look: Look) -> Iterable[str]:
 
 def _drift(document: Document, look: Look) -> str:
     rows = [
-        Row((r.gateway, r.inventory, r.deployed, r.loaded, r.running), r.connection, _differs(r))
+        Row((r.gateway, "differs" if r.differs else None, r.inventory, r.deployed, r.loaded, r.running), _which(r))
         for r in document.drift or ()
     ]
-    headers = ("gateway", "inventory", "deployed", "loaded", "running")
+    headers = ("gateway", "", "inventory", "deployed", "loaded", "running")
     differing = sum(r.differs for r in document.drift or ())
     tally = [f"{differing} differ" if differing else "all as they should be"]
-    table = lay_out(headers, "connection", rows, look) + _total("connection", len(rows), tally)
+    table = lay_out(headers, "tunnel and connection", rows, look) + _total("connection", len(rows), tally)
     return _answered("connection", rows, document, table)
 
 
-def _differs(row: DriftRow) -> tuple[str, ...]:
-    return (f"{row.tunnel} differs",) if row.differs else ()
+def _which(row: DriftRow) -> str:
+    """The tunnel, and its connection where that is called otherwise."""
+    return row.tunnel if row.connection in {None, row.tunnel} else f"{row.tunnel}  {row.connection}"
 
 
 def files_text(files: Iterable[FileRow], width: int) -> str:
