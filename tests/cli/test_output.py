@@ -94,13 +94,18 @@ def test_every_other_reading_verb_says_one_object(lab: Lab) -> None:
 def test_every_offline_verb_says_one_object(lab: Lab) -> None:
     verbs = [
         json_of("names", CONF),
-        json_of("inventory", "check"),
         json_of("inventory", "list"),
         json_of("lab", "status", "--dir", str(lab.root)),
         json_of("lines", "--from-file", REPORT, "-p", "10.2.2.1"),
         json_of("show", "sas", "--from-file", REPORT),
     ]
     as_promised(lab.run, [(words, 0, "ok") for words in verbs])
+
+
+def test_what_is_about_conf_files_says_one_object(lab: Lab) -> None:
+    verbs = [(json_of("inventory", "check"), 6), (json_of("diff"), 6)]
+    as_promised(lab.run, [(words, code, "findings") for words, code in verbs])
+    as_promised(lab.run, [(json_of("rollout", "plan"), 0, "nothing")])
 
 
 def test_every_changing_verb_says_one_object(lab: Lab) -> None:

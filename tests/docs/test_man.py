@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from ipsecfleet.cli import change, read, setup  # noqa: F401  they register their verbs
+from ipsecfleet.cli import change, read, rollout, setup  # noqa: F401  they register their verbs
 from ipsecfleet.cli.app import app
 from ipsecfleet.cli.options import FORCES, FORMATS, Globals, Selecting
 from ipsecfleet.errors import Exit

@@ -179,7 +179,11 @@ def test_what_was_begun_is_unloaded_and_the_old_is_loaded(gateway: Gateway, kind
     with gateway.daemon():
         gateway.asked(*stage(gateway, kind))
         new = f"{path}.new" if kind == "change" else str(path)
-        steps = {"change": (Unload(str(path)), Load(new)), "add": (Load(new),), "remove": (Unload(str(path)),)}[kind]
+        steps = {
+            "change": (Unload(str(path), str(path)), Load(new, str(path))),
+            "add": (Load(new, str(path)),),
+            "remove": (Unload(str(path), str(path)),),
+        }[kind]
         assert set(statuses(gateway, LOCK, *steps)) == {"ok"}
         done = called(gateway)
         assert gateway.only(LOCK, TakeBack(str(path)), deadline=5.0)[0] == "ok"
@@ -226,6 +230,9 @@ def test_after_a_boot_nothing_is_confirmed_that_is_not_loaded(gateway: Gateway) 
         path.unlink()
     assert gateway.only(LOCK, Confirm(str(conf(gateway))))[0] == "taken-back"
     assert conf(gateway).read_text() == OLD
+    with gateway.daemon():
+        assert gateway.only(LOCK, Load(f"{conf(gateway)}.new", str(conf(gateway))))[0] == "taken-back"
+    assert called(gateway) == []
 
 
 def test_races_of_confirmation_and_expiry_have_one_winner_each(gateway: Gateway, tally: Counter[str]) -> None:

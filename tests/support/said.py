@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from ipsecfleet.cli import change, read, setup  # noqa: F401  they register their verbs
+from ipsecfleet.cli import change, read, rollout, setup  # noqa: F401  they register their verbs
 from ipsecfleet.cli.app import app
 
 ROOT = Path(__file__).parents[2]

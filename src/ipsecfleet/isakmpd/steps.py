@@ -84,7 +84,8 @@ def _on_files(step: Step, texts: Texts) -> Sequence[Verb]:
             return (Confirm(path),)
         case Action.ROLLBACK:
             return (TakeBack(path),)
-    return (Load(path) if step.action is Action.LOAD else Unload(path),)
+    of = step.changes
+    return (Load(path, of) if step.action is Action.LOAD else Unload(path, of),)
 
 
 def _new_text(step: Step, staging: Staging, texts: Texts) -> Sequence[Verb]:

@@ -141,8 +141,8 @@ my %DO = (
     lock         => sub ($verb) { section(lock => sub { lock_run($verb->{seconds}, $verb->{take}) }) },
     unlock       => sub ($) { section(unlock => \&unlock_run) },
     write        => sub ($verb) { section(write => sub { send_lines($verb->{lines}->@*) }) },
-    load         => sub ($verb) { section(load => sub { load('', '-f', $verb->{file}) }) },
-    unload       => sub ($verb) { section(unload => sub { load('', '-d', '-f', $verb->{file}) }) },
+    load         => sub ($verb) { section(load => sub { load_file($verb, '-f') }) },
+    unload       => sub ($verb) { section(unload => sub { load_file($verb, '-d', '-f') }) },
     deny         => sub ($verb) { section(deny => sub { load($verb->{flow}, '-f', '-') }) },
     open         => sub ($verb) { section(open => sub { load($verb->{flow}, '-d', '-f', '-') }) },
 );
@@ -204,7 +204,8 @@ sub verbs () {
 sub verb ($line) {
     return { name => $1 } if $line =~ /^(host|report|exchanges\??|flows|sad|files|armed|unlock)\z/;
     return { name => $1, file => conf_file($2) } if $line =~ /^(conf) (\S+)\z/;
-    return { name => $1, file => conf_file($2), changes => 1 } if $line =~ /^(load|unload) (\S+)\z/;
+    return { name => $1, file => conf_file($2), of => defined $3 ? own_file($3) : '', changes => 1 }
+      if $line =~ /^(load|unload) (\S+)(?: of (\S+))?\z/;
     return { name => $1, file => own_file($2, $KEPT) } if $line =~ /^(stored) (\S+)\z/;
     return { name => $1, file => own_file($2), changes => 1 } if $line =~ /^(confirm|rollback) (\S+)\z/;
     return { name => $1, bytes => content($2) } if $line =~ /^(try) (\d{1,7})\z/;
@@ -1081,10 +1082,18 @@ sub load ($flow, @args) {
         length $flow ? "ipsecctl @args: $flow" : "ipsecctl @args",
         sub {
             aside(\&caught_up) if length $flow;
-            put_in_place('begun', '') if !length $flow && armed();
             return ipsecctl_file($flow, @args);
         }
     );
+}
+
+# ipsecctl with a conf file; one that is of a change, as long as that is armed: else nobody would take it back.
+sub load_file ($verb, @args) {
+    if (length $verb->{of}) {
+        our_change($verb->{of}) or fail('taken-back' => "the change of $verb->{of} is not armed any more");
+        put_in_place('begun', '');
+    }
+    return load('', @args, $verb->{file});
 }
 
 # With -d, a flow that is gone already is no failure.

@@ -292,22 +292,24 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`ipsecctl -f PATH`: section `load`."""
+    """`ipsecctl -f PATH`: section `load`; `of` is the file whose change it is, which must be armed."""
 
     path: str
+    of: str | None = None
 
     def lines(self) -> tuple[str, ...]:
-        return (f"load {_checked_path(self.path)}",)
+        return (f"load {_checked_path(self.path)}{_of(self.of)}",)
 
 
 @dataclass(frozen=True, slots=True)
 class Unload:
-    """`ipsecctl -d -f PATH`: section `unload`; a flow that is gone already is no failure."""
+    """`ipsecctl -d -f PATH`: section `unload`; a flow that is gone already is no failure. `of` as of a load."""
 
     path: str
+    of: str | None = None
 
     def lines(self) -> tuple[str, ...]:
-        return (f"unload {_checked_path(self.path)}",)
+        return (f"unload {_checked_path(self.path)}{_of(self.of)}",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -476,6 +478,10 @@ def keyed(key: str, text: str) -> str:
 
 def _size(text: Secret) -> int:
     return len(text.reveal().encode("utf-8", "surrogateescape"))
+
+
+def _of(path: str | None) -> str:
+    return "" if path is None else f" of {_checked_path(path)}"
 
 
 def _matched(selectors: Selectors) -> str:

@@ -75,7 +75,10 @@ class Staging:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change on one gateway. Which of the operands apply follows from the action (isakmpd.fifo.lines_of)."""
+    """One change on one gateway. Which of the operands apply follows from the action (isakmpd.steps).
+
+    `changes` is the conf file whose change a step belongs to, `file` the one that it loads or unloads for it.
+    """
 
     gateway: str
     tunnel: str
@@ -92,6 +95,7 @@ class Step:
     alias: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
     staging: Staging | None = None
+    changes: str | None = None
     drops: tuple[Drop, ...] = ()
 
 

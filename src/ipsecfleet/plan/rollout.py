@@ -96,7 +96,7 @@ class _Work:
             if file.old is None or file.kind == "include" or self._active(file, file.old) is not active:
                 continue
             needs = tuple(SoleHolder(n, p) for n in file.old.names if (p := file.old.peer(n)) is not None)
-            yield self._step(file, Action.UNLOAD, needs)
+            yield replace(self._step(file, Action.UNLOAD, needs), changes=file.path)
             drops = tuple(self._drops(file, file.old, file.new))
             if drops:
                 yield replace(self._step(file, Action.FORGET), drops=drops)
@@ -118,7 +118,7 @@ class _Work:
             if file.new is None or file.kind == "include" or self._active(file, file.new) is not active:
                 continue
             path = f"{file.path}.new" if file.kind == "change" else file.path
-            yield replace(self._step(file, Action.LOAD), file=path)
+            yield replace(self._step(file, Action.LOAD), file=path, changes=file.path)
         if self._stays():
             for end in self._far_ends(active=True) if active else ():
                 role = self.view.as_master(end.gateway, self.options.forced)
