@@ -36,6 +36,7 @@ runs: setup
 soak: setup
 	IPSECFLEET_SOAK=1 IPSECFLEET_RUNS=10000 $(PYTEST) tests/cli/test_interrupted.py \
 	    tests/run/test_interleavings.py tests/run/test_random_runs.py tests/run/test_hostile.py tests/run/test_faults.py
+	IPSECFLEET_SOAK=1 $(BIN)/pytest -n 4 --dist worksteal tests/cli/test_rollout_faults.py tests/isakmpd/test_file_changes.py
 
 bench: $(STAMP)
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -86,12 +86,12 @@ class Host:
         self.files.pid.unlink(missing_ok=True)
 
     def forget(self) -> None:
-        """The machine is switched off: nothing is left in its kernel and in /var/run, nor a process that works there.
+        """The machine is switched off: nothing is left in its kernel and in /var/run, and none of its processes.
 
         What a visit was writing there just now must not keep it from coming back.
         """
         self.daemon.kernel.flush()
-        _end_processes_in(self.files.run)
+        _end_processes_in(self.files.root)
         gone = self.files.run.with_name("run.gone")
         self.files.run.rename(gone)
         self.files.run.mkdir()
