@@ -1,5 +1,8 @@
 """rollout and diff in a lab, over real SSH, judged by the gateways' own files and by what the simulators wrote down."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +102,11 @@ def test_one_new_one_changed_one_removed_with_canary_and_waves_and_nobody_else_l
     assert [t["state"] for t in state] == ["up", "up"]
     with own.untouched():
         assert sources.apply().code == 0
+    kept = [p for p in sources.run.state.rglob("*") if p.is_file()]
+    logs = [own.files(gateway) / "log" for gateway in own.gateways]
+    assert len(kept) > 2
+    for path in (*kept, *(log for log in logs if log.exists())):
+        assert not {s for s in (PSK, "a-new-secret") if s in path.read_text(errors="replace")}, path
 
 
 def test_a_rollback_brings_the_files_and_tunnels_back_that_were_there_before(own: Lab, sources: Sources) -> None:
@@ -160,6 +168,64 @@ def test_a_change_at_one_end_alone_that_cannot_come_up_is_taken_back_at_once(own
     assert done.code == 1, done
     assert [s["state"] for s in done.json["steps"] if s["action"] == "rollback"] == ["done", "done"]
     assert had(own, "br-oslo", "fra.conf", FROM_OSLO, HUB) == before
+
+
+CONFIRMING = """\
+import os, signal
+from ipsecfleet.cli import main
+from ipsecfleet.run.journal import Journal
+keep = Journal.tell
+
+def tell(self, event):
+    if event.kind == "verdict":
+        os.kill(os.getpid(), signal.SIGKILL)
+    keep(self, event)
+
+Journal.tell = tell
+main()
+"""
+
+
+def test_what_a_dead_run_proved_can_be_confirmed_by_hand(own: Lab, sources: Sources) -> None:
+    change(sources, QUICK)
+    command = [sys.executable, "-c", CONFIRMING, *sources.words()]
+    done = subprocess.run(command, env=sources.run.environment, capture_output=True, check=False, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    run = sources.run("runs", "list", "-o", "json").json["runs"][-1]["run"]
+    other = sources.apply()
+    assert (other.code, f"runs confirm {run}" in other.said) == (4, True), other
+    confirmed = sources.run("runs", "confirm", run, "--yes")
+    assert (confirmed.code, confirmed.out.count("confirmed")) == (0, 2), confirmed
+    assert "aes-128" in str(had(own, "hub-fra1", "oslo.conf", FROM_HUB, OSLO).text)
+    assert "nothing of it waits" in sources.run("runs", "confirm", run, "--yes").said
+    assert "is a rollout" in sources.run("runs", "resume", run, "--yes").said
+
+
+def test_files_only_and_new_files_only(own: Lab, sources: Sources) -> None:
+    new_customer(sources)
+    change(sources, QUICK)
+    with own.untouched():
+        assert sources.apply("--no-load", "--only-new").code == 0
+    there = had(own, "br-bergen", "ams.conf", "from-10.51.1.0/24-to-10.41.1.0/24", "10.1.3.2")
+    assert (there.included, there.listed, "aes-128" in (own.files("br-oslo") / "etc/IPsec/fra.conf").read_text()) == (
+        True, False, False,
+    )  # fmt: skip
+    plan = sources.run("rollout", "plan", "--force", "gateways-touched")
+    assert "oslo-fra goes down for about 12 s" in plan.said
+
+
+def test_all_members_of_a_carp_group_get_the_file(tmp_path: Path) -> None:
+    with running_lab(tmp_path / "lab", tmp_path / "home", speed=20, gateways=8) as own:
+        own.advance(200)
+        sources = Sources(own, tmp_path / "own")
+        for member in ("hub-lon1", "hub-lon2"):
+            sources.edit(member, "customer-20.conf", QUICK)
+        done = sources.apply("-t", "customer-20", "-o", "json")
+        assert done.code == 0, done
+        texts = [(own.files(m) / "etc/IPsec/customer-20.conf").read_text() for m in ("hub-lon1", "hub-lon2")]
+        assert ["aes-128" in text for text in texts] == [True, True]
+        confirmed = [s["gateway"] for s in done.json["steps"] if s["action"] == "confirm"]
+        assert sorted(confirmed) == ["hub-lon1", "hub-lon2"]
 
 
 @pytest.mark.parametrize(
