@@ -20,9 +20,10 @@ from ipsecfleet.model.condition import Condition, SoleHolder
 from ipsecfleet.model.plan import Action, Drop, Plan, Staging, Step, Target, Undo, Wave
 from ipsecfleet.model.tunnel import End, Tunnel
 from ipsecfleet.plan import refuse, steps
-from ipsecfleet.plan.deploy import Change, FileChange, RolloutOptions, listed, tunnel_of
+from ipsecfleet.plan.deploy import FileChange, RolloutOptions, listed, tunnel_of
 from ipsecfleet.plan.up import LOCKOUT_S, REINIT, REINIT_S
 from ipsecfleet.plan.view import View, is_active, target_of
+from ipsecfleet.plan.waves import Change
 
 T = TypeVar("T")
 

@@ -19,13 +19,14 @@ from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.plan import Action, Plan, Target
 from ipsecfleet.model.secret import Secret
 from ipsecfleet.model.tunnel import Tunnel
-from ipsecfleet.plan.deploy import Change, RolloutOptions, Wanted
+from ipsecfleet.plan.deploy import RolloutOptions, Wanted
 from ipsecfleet.plan.judge import Patience, Verdict, Word, judge
 from ipsecfleet.plan.order import Order
 from ipsecfleet.plan.planfile import PlanFile
 from ipsecfleet.plan.rollout import MARGIN_S, plan_round
 from ipsecfleet.plan.up import REINIT_S
 from ipsecfleet.plan.view import View
+from ipsecfleet.plan.waves import Change
 from ipsecfleet.run.carrying import Job, Run, carry_out
 from ipsecfleet.run.engine import Engine, Outcome, Waiting
 from ipsecfleet.run.event import Event, Kind, Listener

@@ -20,21 +20,12 @@ from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.plan import Plan, Wave
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
 from ipsecfleet.model.source import Source
-from ipsecfleet.plan.deploy import (
-    Change,
-    Comparison,
-    Facts,
-    RolloutOptions,
-    Wanted,
-    compare,
-    grouped,
-    in_rounds,
-    in_waves,
-)
+from ipsecfleet.plan.deploy import Comparison, Facts, RolloutOptions, Wanted, compare
 from ipsecfleet.plan.lint import files_of
 from ipsecfleet.plan.rollout import at_once, plan_round, touched
 from ipsecfleet.plan.up import REINIT_S
 from ipsecfleet.plan.view import View
+from ipsecfleet.plan.waves import Change, grouped, in_rounds, in_waves
 from ipsecfleet.run.carrying import Run
 from ipsecfleet.run.fanout import fan_out
 from ipsecfleet.run.probe import STARE
