@@ -77,7 +77,7 @@ def _path(ctx: typer.Context) -> str:
 
 def _perform(function: Verb, options: Globals, command: str, words: dict[str, Any]) -> Exit:
     """Run a command; whatever happens, one document is emitted."""
-    fallback = Globals(output=options.output if options.output in FORMATS else None)
+    fallback = Globals(output=options.output if options.output in FORMATS and options.output != "metrics" else None)
     session = Session(fallback, command)
     try:
         session = Session(options, command)

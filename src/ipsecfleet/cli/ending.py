@@ -31,7 +31,7 @@ def emit(session: Session, document: Document) -> Exit:
     """Everything a command has to say, in its format; the exit code."""
     session.progress.clear()
     form = session.options.output or "table"
-    look = Look(width(), _zone(), color=_colors(session.options.color or "auto"))
+    look = Look(width(), _zone(), color=_colors(session.options.color or "auto"), now=session.moment)
     sys.stdout.write(_text(session, document, form, look))
     sys.stdout.flush()
     if form in {"json", "ndjson"}:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Held = TypeVar("Held")
 
-FORMATS = ("table", "plain", "json", "ndjson")
+FORMATS = ("table", "plain", "json", "ndjson", "metrics")
 COLORS = ("auto", "always", "never")
 
 FORCES = (
@@ -58,7 +58,8 @@ class Globals:
         int | None, typer.Option("--max-failures", metavar="N", min=0, help="Start nothing new after more than N (2).")
     ] = None
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FORMAT", help="table, plain, json or ndjson (table).")
+        str | None,
+        typer.Option("-o", "--output", metavar="FORMAT", help="table, plain, json, ndjson or metrics (table)."),
     ] = None
     quiet: Annotated[bool | None, typer.Option("-q", "--quiet", help="No progress, no warnings.")] = None
     verbose: Annotated[bool | None, typer.Option("-v", "--verbose", help="Say each step.")] = None

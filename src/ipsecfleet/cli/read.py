@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ipsecfleet.run.reading import Reading
 
 WHAT = ("tunnels", "sas", "flows", "gateways")
+MEASURED = ("tunnels", "gateways")
 
 FromFile = Annotated[
     Path | None, typer.Option("--from-file", metavar="FILE", help="A saved isakmpd.result; - is stdin.")
@@ -38,6 +39,9 @@ def show(
     """Show tunnels, SAs, flows or gateways as they are."""
     if what not in WHAT:
         raise OperatorError(f"show {what!r}: there are {', '.join(WHAT)}", kind="usage", obj="show")
+    if session.options.output == "metrics" and what not in MEASURED:
+        hint = f"there are metrics of {' and '.join(MEASURED)}"
+        raise OperatorError(f"show {what} has no metrics", kind="usage", obj="--output", hint=hint)
     selection = selecting.selection()
     if from_file is not None:
         if what != "sas":

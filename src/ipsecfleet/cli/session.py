@@ -32,11 +32,18 @@ if TYPE_CHECKING:
     from ipsecfleet.run.stopping import Stop
 
 
+MEASURED = "show"
+"""The command that has metrics, of tunnels and gateways."""
+
+
 class Session:
     """What a command works with; made anew for each."""
 
     def __init__(self, options: Globals, command: str) -> None:
         self.options = options.checked()
+        if options.output == "metrics" and command != MEASURED:
+            hint = "ipsecfleet show tunnels -o metrics, or show gateways"
+            raise OperatorError(f"{command or 'this'} has no metrics", kind="usage", obj="--output", hint=hint)
         self.command = command
         self.moment = time.time()
         self.dry = bool(options.dry_run)

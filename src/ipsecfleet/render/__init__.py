@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from ipsecfleet.model.document import Document
-from ipsecfleet.render import jsondoc, ndjson, plain, table
+from ipsecfleet.render import jsondoc, metrics, ndjson, plain, table
 from ipsecfleet.render.errors import errors_text
 from ipsecfleet.render.escape import visible
 from ipsecfleet.render.human import DEFAULT, Look
@@ -40,5 +40,11 @@ class Renderer(Protocol):
 
 
 RENDERERS: Mapping[str, Renderer] = MappingProxyType(
-    {"table": table.render, "plain": plain.render, "json": jsondoc.render, "ndjson": ndjson.render}
+    {
+        "table": table.render,
+        "plain": plain.render,
+        "json": jsondoc.render,
+        "ndjson": ndjson.render,
+        "metrics": metrics.render,
+    }
 )

@@ -11,11 +11,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How text for people is set: columns, the zone of its moments, and whether states have colours."""
+    """How text is set: columns, the zone of its moments, whether states have colours, and when it is, if that matters."""
 
     width: int = 80
     tz: tzinfo = UTC
     color: bool = False
+    now: float | None = None
 
 
 DEFAULT = Look()
