@@ -362,3 +362,23 @@ def test_no_at_the_prompt_changes_nothing(lab: Lab) -> None:
     assert "traffic between 172.16.1.0/24 and 192.168.1.0/24 may leave in clear" in " ".join(plan.split())
     assert len(plan.splitlines()) <= 15 + 1
     assert "declined at the prompt; nothing was sent" in after
+
+
+def test_watching_in_a_pipe_tells_changes_and_ends_with_an_interrupt(lab: Lab) -> None:
+    running = lab.run.start("show", "-t", "customer-17,customer-110", "--watch", "1")
+    assert running.process.stdout is not None
+    first = [running.process.stdout.readline().decode().split("\t") for _ in range(2)]
+    assert [(row[1], row[2]) for row in first] == [("customer-17", "up"), ("customer-110", "up")]
+    assert lab.run("down", "-t", "customer-110", "--once", "--yes").code == 0
+    changed = running.process.stdout.readline().decode().split("\t")
+    assert (changed[1], changed[2], changed[3]) == ("customer-110", "down", "hub-fra1 down\n")
+    running.process.send_signal(signal.SIGINT)
+    ended = running.ended()
+    assert (ended.code, ended.err) == (0, "")
+    assert lab.run("up", "-t", "customer-110", "--yes").code == 0
+
+
+def test_watching_wants_a_table(lab: Lab) -> None:
+    for words in (["-o", "json"], ["--watch", "0.1"], ["--save", "x"]):
+        refused = lab.run("show", "--watch", "5", *words)
+        assert refused.code == 2, refused

@@ -209,6 +209,15 @@ def test_an_added_or_removed_file_is_decided_by_ipsec_conf(gateway: Gateway, kin
     assert gateway.conf.stat().st_mode & 0o777 == 0o640
 
 
+def test_a_confirmation_that_is_killed_in_its_middle_is_finished_by_the_watcher(gateway: Gateway) -> None:
+    path = conf(gateway)
+    gateway.asked(*stage(gateway, "remove", seconds=0.5))
+    (gateway.etc / "ipsec.conf.new").rename(gateway.conf)
+    wait_for(lambda: gone(gateway), "the watcher ends it")
+    assert (path.exists(), gateway.conf.read_text(), called(gateway)) == (False, "", [])
+    assert kept_of(gateway.asked(Kept("R1"))) == (("remove", "x.conf"),)
+
+
 def test_another_run_is_kept_out_while_a_change_waits(gateway: Gateway) -> None:
     gateway.asked(*stage(gateway), visit.Unlock())
     status, body = gateway.only(Lock(30), who="R2 bob@desk")

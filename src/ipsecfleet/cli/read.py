@@ -35,6 +35,9 @@ def show(
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Keep what was read, to plan from.")
     ] = None,
+    watch: Annotated[
+        str | None, typer.Option("--watch", metavar="TIME", help="Look again so often; in a pipe, tell what changes.")
+    ] = None,
 ) -> "Document":
     """Show tunnels, SAs, flows or gateways as they are."""
     if what not in WHAT:
@@ -50,6 +53,12 @@ def show(
 
         return offline.sas(from_file, selection)
     reading = _reading(session, selection, from_snapshot)
+    if watch is not None:
+        from ipsecfleet.cli.watching import Watch
+
+        if from_snapshot is not None or save is not None or what != "tunnels":
+            raise OperatorError("--watch is for tunnels as they are", kind="usage", obj="--watch")
+        return Watch(session, seconds(watch, None, "--watch") or 0.0).run(lambda: _show(reading, what))
     if save is not None:
         reading.prober.keep = True
     document = _show(reading, what)

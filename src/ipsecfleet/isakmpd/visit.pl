@@ -983,9 +983,14 @@ sub confirm ($file) {
     my $at  = moment();
     eval { command(3, 'logger', qw(-p daemon.notice -t ipsecfleet), "$who: confirm $file: " . ($won ? 'won' : 'lost') . " at $at") };
     fail('taken-back' => "$file was taken back") unless $won;
-    unlink $file if $change->{kind} eq 'remove';
-    unlink "$home/begun", "$home/armed";
+    close_change($change);
     return $at;
+}
+
+# What is left to do of a confirmed change. Whoever confirmed it may have been killed before; then its watcher does it.
+sub close_change ($change) {
+    unlink $change->{file} if $change->{kind} eq 'remove';
+    unlink "$home/begun", "$home/armed" if still_armed($change);
 }
 
 # Takes back what was armed and not confirmed. A watcher does it, so that it is done to its end.
@@ -1042,7 +1047,7 @@ sub wait_and_see ($change, $until) {
 
 sub still_armed ($change) {
     my $armed = armed();
-    return $armed && $armed->{id} eq $change->{id};
+    return $armed && $armed->{id} eq ($change->{id} // '');
 }
 
 sub take_back ($change) {
@@ -1052,7 +1057,7 @@ sub take_back ($change) {
     my $at  = moment();
     my $lost = !$won && confirmed($change);
     eval { command(3, 'logger', qw(-p daemon.notice -t ipsecfleet), "$who: roll back $file: " . ($lost ? 'lost' : 'won') . " at $at") };
-    return if $lost;
+    return close_change($change) if $lost;
     my $begun = -e "$home/begun";
     if ($begun) {
         my $loaded = $kind eq 'add' ? $file : $kind eq 'change' ? "$to.rejected" : undef;

@@ -174,10 +174,11 @@ class Host:
 
 
 def _end_processes_in(folder: Path) -> None:
-    """End every process whose working directory is there."""
+    """End every process whose working directory is there, and every tool that was started from there."""
+    tools = os.fsencode(folder / "bin") + b"/"
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (process / "cwd").readlink().is_relative_to(folder):
+            if (process / "cwd").readlink().is_relative_to(folder) or tools in (process / "cmdline").read_bytes():
                 os.kill(int(process.name), signal.SIGKILL)
 
 
