@@ -201,6 +201,18 @@ def test_what_a_dead_run_proved_can_be_confirmed_by_hand(own: Lab, sources: Sour
     assert "is a rollout" in sources.run("runs", "resume", run, "--yes").said
 
 
+def test_what_another_tunnel_of_the_inventory_has_is_never_taken_for_foreign(own: Lab, sources: Sources) -> None:
+    with own.untouched():
+        plan = sources.run("rollout", "plan", "-t", "oslo-fra", "--remove", "customer-1.conf", "-o", "json")
+    assert plan.code == 0, plan
+    assert {(f["gateway"], f["state"]) for f in plan.json["files"]} == {
+        ("hub-fra1", "unchanged"), ("br-oslo", "unchanged"), ("hub-fra1", "foreign"),
+    }  # fmt: skip
+    assert "no file of that name is to be removed" in str(plan.json["warnings"])
+    unknown = sources.apply("--canary", "br-olso")
+    assert (unknown.code, "br-oslo" in unknown.said) == (2, True), unknown
+
+
 def test_files_only_and_new_files_only(own: Lab, sources: Sources) -> None:
     new_customer(sources)
     change(sources, QUICK)

@@ -1,7 +1,7 @@
 """`show --watch`: the tunnels again and again, until ^C.
 
-On a terminal the table stays in place; in a pipe, or with -o plain, there is one line for each tunnel that has changed, the first look
-being a change of all: a moment, TAB, the tunnel, TAB, its state, TAB, what its ends say.
+On a terminal the table stays in place; in a pipe, or with -o plain, there is one line for each tunnel that has changed,
+the first look being a change of all: a moment, TAB, the tunnel, TAB, its state, TAB, what its ends say.
 """
 
 import sys
@@ -40,13 +40,13 @@ class Watch:
 
     def run(self, look: Callable[[], Document]) -> Document:
         """Look until ^C; then there is nothing more to say."""
+        self.session.progress.enabled = False
         place = sys.stdout.isatty() and self.session.options.output is None
         code = Exit.OK
         try:
             while True:
                 document = look()
                 code = document.exit_code
-                self.session.progress.clear()
                 sys.stdout.write(self._screen(document) if place else self._changes(document))
                 sys.stdout.flush()
                 time.sleep(self.every_s)

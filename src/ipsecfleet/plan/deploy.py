@@ -14,9 +14,10 @@ from fnmatch import fnmatchcase
 from ipsecfleet.errors import RefusedError
 from ipsecfleet.isakmpd.deployed import ArmedChange, Deployed, Meaning
 from ipsecfleet.model.document import FileRow
-from ipsecfleet.model.fleet import Gateway
+from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.snapshot import Connection, Listing, Unknown
 from ipsecfleet.model.source import Source
+from ipsecfleet.plan.files import conf_paths
 from ipsecfleet.plan.view import View
 
 
@@ -129,8 +130,8 @@ def compare(
     for name, fact in facts.items():
         gateway = view.gateway(name)
         mine = {path: w for (g, path), w in wanted.items() if g == name}
-        foreign = [p for p in fact.includes if p not in mine and p.startswith(f"{gateway.conf_dir}/")]
-        for path in (*mine, *foreign):
+        foreign = unwanted(view.fleet, gateway, fact, options)
+        for path in dict.fromkeys((*mine, *foreign)):
             each = _File(view, gateway, path, mine.get(path), fact)
             state = each.state(options.remove)
             if state is FileState.FOREIGN and options.back_to is not None:
@@ -143,7 +144,20 @@ def compare(
             notes += each.notes(state)
             if state in KINDS:
                 changes.append(each.change(state))
+    removed = [row.file for row in rows if row.state == FileState.REMOVED]
+    for pattern in options.remove if options.back_to is None else ():
+        if not any(fnmatchcase(path.rpartition("/")[2], pattern) for path in removed):
+            notes.append(f"--remove {pattern}: no file of that name is to be removed")
     return Comparison(tuple(rows), tuple(changes), tuple(refusals), tuple(notes))
+
+
+def unwanted(fleet: Fleet, gateway: Gateway, fact: Facts, options: RolloutOptions) -> list[str]:
+    """The files that a gateway includes from its folder of conf files, and no tunnel of the inventory has there.
+
+    Where a rollout is taken back, what the inventory has does not count.
+    """
+    known = () if options.back_to is not None else conf_paths(fleet, gateway)
+    return [p for p in fact.includes if p not in known and p.startswith(f"{gateway.conf_dir}/")]
 
 
 class _File:

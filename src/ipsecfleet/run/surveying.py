@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from ipsecfleet.errors import GatewayError, RefusedError
 from ipsecfleet.inventory.select import other_ends, pick, resolve_gateways
+from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd import host, status, visit
 from ipsecfleet.isakmpd.deployed import Meaning, armed_of, shown, stored_of, tried_of
 from ipsecfleet.isakmpd.snapshot import snapshot_of
@@ -20,7 +21,7 @@ from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.plan import Plan, Wave
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
 from ipsecfleet.model.source import Source
-from ipsecfleet.plan.deploy import Comparison, Facts, RolloutOptions, Wanted, compare
+from ipsecfleet.plan.deploy import Comparison, Facts, RolloutOptions, Wanted, compare, unwanted
 from ipsecfleet.plan.lint import files_of
 from ipsecfleet.plan.rollout import at_once, plan_round, touched
 from ipsecfleet.plan.up import REINIT_S
@@ -117,9 +118,9 @@ class Survey:
 
     def _closer(self, name: str, wanted: Mapping[tuple[str, str], Wanted], fact: Facts) -> list[tuple[str, Verb]]:
         """Paths, and what is asked of each."""
-        folder = next(g.conf_dir for g in self.gateways if g.name == name)
-        foreign = [p for p in fact.includes if (name, p) not in wanted and p.startswith(f"{folder}/")]
-        asked: list[tuple[str, Verb]] = [(p, Stored(p)) for p in foreign if self.options.remove]
+        here = next(g for g in self.gateways if g.name == name)
+        foreign = unwanted(self.run.fleet, here, fact, self.options) if self.options.remove else []
+        asked: list[tuple[str, Verb]] = [(p, Stored(p)) for p in foreign if (name, p) not in wanted]
         for (gateway, path), want in wanted.items():
             same = getattr(fact.stored.get(path), "digest", None) == want.digest
             if gateway == name and want.source is not None and not same:
@@ -137,6 +138,9 @@ class Survey:
 
 def survey(run: Run, sources: Sources, options: RolloutOptions) -> Surveyed:
     """The gateways of the selection and the far ends of their tunnels against the inventory."""
+    if options.canary:
+        first = resolve_gateways(run.fleet, Selection.of(gateways=options.canary), default_all=False)
+        options = replace(options, canary=tuple(g.name for g in first))
     gateways = resolve_gateways(run.fleet, run.selection, default_all=True)
     gateways += other_ends(run.fleet, run.selection, gateways)
     return Survey(run, gateways, options).of_sources(sources)
