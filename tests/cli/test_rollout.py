@@ -201,6 +201,19 @@ def test_what_a_dead_run_proved_can_be_confirmed_by_hand(own: Lab, sources: Sour
     assert "is a rollout" in sources.run("runs", "resume", run, "--yes").said
 
 
+def test_after_a_canary_that_failed_no_other_gateway_is_visited(own: Lab, sources: Sources) -> None:
+    change(sources, QUICK)
+    sources.edit("hub-ams1", "customer-2.conf", QUICK)
+    own.run("lab", "fault", "peer-silent", "10.1.10.2", "--dir", str(own.root))
+    before = own.mark()
+    done = sources.apply("--canary", "br-oslo", "--wait", "20s", "-o", "json")
+    own.run("lab", "fault", "off", "peer-silent", "--dir", str(own.root))
+    assert done.code == 1, done
+    assert "hub-ams1" not in own.sent(before)
+    steps = {s["state"] for s in done.json["steps"] if s["tunnel"] == "customer-2"}
+    assert (steps, "the canary failed" in str(done.json["errors"])) == ({"skipped"}, True)
+
+
 def test_what_another_tunnel_of_the_inventory_has_is_never_taken_for_foreign(own: Lab, sources: Sources) -> None:
     with own.untouched():
         plan = sources.run("rollout", "plan", "-t", "oslo-fra", "--remove", "customer-1.conf", "-o", "json")

@@ -30,7 +30,7 @@ from ipsecfleet.plan.waves import Change
 from ipsecfleet.run.carrying import Job, Run, carry_out
 from ipsecfleet.run.engine import Engine, Outcome, Waiting
 from ipsecfleet.run.event import Event, Kind, Listener
-from ipsecfleet.run.ledger import BUDGET
+from ipsecfleet.run.ledger import BUDGET, row_of
 from ipsecfleet.run.probe import STARE
 from ipsecfleet.run.scope import Scope, troubles
 from ipsecfleet.run.surveying import Sources, Survey, Surveyed, all_of, survey, visited
@@ -98,15 +98,16 @@ class _Rolling:
         return Outcome(tuple(self.rows), tuple(self.verdicts), self.view, tuple(self.errors))
 
     def _round(self, changes: Sequence[Change], listener: Listener, pause_s: float) -> None:
-        names = dict.fromkeys(chain.from_iterable(c.gateways for c in changes))
-        if not self.run.stop.asked:
-            fresh = self.run.prober.look([self.view.gateway(n) for n in names], STARE)
-            self.view = View.of(self.view.fleet, self.view.snapshot.updated(fresh))
+        if self.run.stop.asked:
+            self._left(plan_round(self.view, changes, self.options), "skipped", self.run.stop.why)
+            return
+        taking_part = frozenset(chain.from_iterable(c.machines for c in changes))
+        self._look([g for g in self.surveyed.gateways if g.name in taking_part])
         plan = plan_round(self.view, changes, self.options, pause_s=pause_s)
         if plan.refusals:
             self.errors += plan.refusals
-            self._failed(names)
-            self.verdicts += [Verdict(t, Word.FAILED, plan.refusals[0].message) for t in plan.targets]
+            self._failed(chain.from_iterable(c.gateways for c in changes))
+            self._left(plan, "refused", plan.refusals[0].message)
             return
         texts = {
             (f.gateway, f.path): self._text(f.gateway, f.path) for c in changes for f in c.files if f.new is not None
@@ -131,6 +132,15 @@ class _Rolling:
         if len(self.failed) > self.view.fleet.limits.max_failures:
             self._stop(BUDGET, listener)
 
+    def _left(self, plan: Plan, state: str, why: str) -> None:
+        """A round of which nothing is sent."""
+        self.rows += [row_of(step, state, why) for step in plan.steps]
+        self.verdicts += [Verdict(t, Word.FAILED, why) for t in plan.targets]
+
+    def _look(self, gateways: Sequence[Gateway]) -> None:
+        fresh = self.run.prober.look(gateways, STARE)
+        self.view = View.of(self.view.fleet, self.view.snapshot.updated(fresh))
+
     def _text(self, gateway: str, path: str) -> Secret | None:
         """The new text, unless the gateway has it itself."""
         source = self.surveyed.wanted[gateway, path].source if (gateway, path) in self.surveyed.wanted else None
@@ -141,9 +151,7 @@ class _Rolling:
 
     def _still_up(self, listener: Listener) -> None:
         """What was rolled out so far must be as it was proven, or nothing more is begun."""
-        names = dict.fromkeys(t.gateway for t in self.done)
-        fresh = self.run.prober.look([self.view.gateway(n) for n in names], STARE)
-        self.view = View.of(self.view.fleet, self.view.snapshot.updated(fresh))
+        self._look([self.view.gateway(n) for n in dict.fromkeys(t.gateway for t in self.done)])
         targets = [replace(t, expect="up") if t.expect == "new" else t for t in self.done]
         patience = Patience(0.0, before={})
         for verdict in judge(replace(self.surveyed.plan, look_again_s=0.0), self.view, patience, targets):
