@@ -196,6 +196,27 @@ def test_what_was_begun_is_unloaded_and_the_old_is_loaded(gateway: Gateway, kind
     assert [*gateway.etc.glob("*.new"), *gateway.etc.glob("*.rejected")] == []
 
 
+@pytest.mark.parametrize("kind", ["change", "add", "remove"])
+def test_of_two_watchers_one_takes_it_back_and_the_other_leaves_it_alone(gateway: Gateway, kind: str) -> None:
+    path = conf(gateway)
+    if kind == "add":
+        path.unlink()
+        gateway.conf.write_text("")
+    gateway.tool("logger", 'case "$*" in *"roll back"*won*) sleep 0.8;; esac')
+    with gateway.daemon():
+        gateway.asked(*stage(gateway, kind, seconds=0.8))
+        load = {
+            "change": Load(f"{path}.new", str(path)),
+            "add": Load(str(path), str(path)),
+            "remove": Unload(str(path), str(path)),
+        }
+        gateway.asked(LOCK, load[kind])
+        assert gateway.only(LOCK, TakeBack(str(path)), deadline=8.0)[0] == "ok"
+        time.sleep(1.0)
+    done = {"change": [f"-d -f {path}.rejected", f"-f {path}"], "add": [f"-d -f {path}"], "remove": [f"-f {path}"]}
+    assert called(gateway)[1:] == done[kind]
+
+
 @pytest.mark.parametrize(("kind", "left"), [("add", True), ("remove", False)])
 def test_an_added_or_removed_file_is_decided_by_ipsec_conf(gateway: Gateway, kind: str, left: bool) -> None:
     path = conf(gateway)

@@ -1053,10 +1053,12 @@ sub still_armed ($change) {
 sub take_back ($change) {
     my ($kind, $file) = @$change{qw(kind file)};
     my ($from, $to) = deciding($change);
-    my $won = rename $from, "$to.rejected";
-    my $at  = moment();
-    my $lost = !$won && confirmed($change);
+    my $won    = rename $from, "$to.rejected";
+    my $at     = moment();
+    my $theirs = !$won && -e "$to.rejected";    # another watcher takes it back already
+    my $lost   = $theirs || !$won && confirmed($change);
     eval { command(3, 'logger', qw(-p daemon.notice -t ipsecfleet), "$who: roll back $file: " . ($lost ? 'lost' : 'won') . " at $at") };
+    return                       if $theirs;
     return close_change($change) if $lost;
     my $begun = -e "$home/begun";
     if ($begun) {
