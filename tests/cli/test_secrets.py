@@ -11,7 +11,7 @@ import pytest
 
 from cli import Lab, Operator, Ran, running_lab, side_by_side
 from ipsecfleet.cli.inventories import load_fleet
-from ipsecfleet.isakmpd.visit import ConfNames, Files
+from ipsecfleet.isakmpd.verbs import ConfNames, Files
 from ipsecfleet.lab.scenario import TEST_PSK
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.run.probe import STARE, Prober

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from servers import wait_for
 from visits import Gateway
 
-from ipsecfleet.isakmpd import visit
+from ipsecfleet.isakmpd import verbs
 from ipsecfleet.isakmpd.deployed import armed_of, kept_of, shown, stored_of
-from ipsecfleet.isakmpd.visit import Arm, Armed, Confirm, Kept, Load, Lock, Put, Stored, TakeBack, Unload, Verb, keyed
+from ipsecfleet.isakmpd.verbs import Arm, Armed, Confirm, Kept, Load, Lock, Put, Stored, TakeBack, Unload, Verb
+from ipsecfleet.isakmpd.visit import keyed
 from ipsecfleet.model.secret import Secret
 from ipsecfleet.model.snapshot import Unknown
 
@@ -240,7 +241,7 @@ def test_a_confirmation_that_is_killed_in_its_middle_is_finished_by_the_watcher(
 
 
 def test_another_run_is_kept_out_while_a_change_waits(gateway: Gateway) -> None:
-    gateway.asked(*stage(gateway), visit.Unlock())
+    gateway.asked(*stage(gateway), verbs.Unlock())
     status, body = gateway.only(Lock(30), who="R2 bob@desk")
     assert (status, body.split()[:2]) == ("held", ["R1", "alice@laptop"])
     assert statuses(gateway, LOCK, Arm("change", str(conf(gateway)), 5.0)) == ["ok", "busy"]

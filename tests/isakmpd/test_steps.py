@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ipsecfleet.errors import RefusedError
 from ipsecfleet.isakmpd import fifo
 from ipsecfleet.isakmpd.steps import batches, command_of, lines_of
-from ipsecfleet.isakmpd.visit import Deny, Load, Open, Unload, Write
+from ipsecfleet.isakmpd.verbs import Deny, Load, Open, Unload, Write
 from ipsecfleet.model.plan import Action, Step, Undo
 from ipsecfleet.model.snapshot import Listing
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsecfleet.errors import OperatorError, RefusedError
-from ipsecfleet.isakmpd import visit
+from ipsecfleet.isakmpd import verbs, visit
 from ipsecfleet.model.snapshot import Unknown
 
 NONCE = "0123456789abcdef"
@@ -23,13 +23,13 @@ section = st.tuples(
 
 
 def test_a_request_as_the_program_reads_it() -> None:
-    verbs = (
-        visit.Host(), visit.Report(), visit.Exchanges(only_if_needed=True), visit.Exchanges(), visit.Flows(),
-        visit.Sad(), visit.ConfNames("/etc/IPsec/a.conf"), visit.Files(), visit.Write(("t quick a", "c a")),
-        visit.Load("/etc/IPsec/a.conf.new"), visit.Unload("/etc/IPsec/a.conf"),
-        visit.Lock(60), visit.Lock(600, take=True), visit.Unlock(),
+    asked = (
+        verbs.Host(), verbs.Report(), verbs.Exchanges(only_if_needed=True), verbs.Exchanges(), verbs.Flows(),
+        verbs.Sad(), verbs.ConfNames("/etc/IPsec/a.conf"), verbs.Files(), verbs.Write(("t quick a", "c a")),
+        verbs.Load("/etc/IPsec/a.conf.new"), verbs.Unload("/etc/IPsec/a.conf"),
+        verbs.Lock(60), verbs.Lock(600, take=True), verbs.Unlock(),
     )  # fmt: skip
-    request = visit.Request(NONCE, verbs, bin="/lab/bin", who="20261123-203144-ab12 alice@laptop", deadline=12.5)
+    request = visit.Request(NONCE, asked, bin="/lab/bin", who="20261123-203144-ab12 alice@laptop", deadline=12.5)
     assert request.encode().decode() == (
         f"ipsecfleet 1 {NONCE}\n"
         "run /var/run\netc /etc\nbin /lab/bin\nwho 20261123-203144-ab12 alice@laptop\ndeadline 12.500\n"
@@ -50,9 +50,9 @@ def test_a_request_as_the_program_reads_it() -> None:
         visit.Request(NONCE, (), bin="/tmp/a b"),
         visit.Request(NONCE, (), who="run\nhost"),
         visit.Request(NONCE, (), who="run"),
-        visit.Request(NONCE, (visit.Lock(60),)),
-        visit.Request(NONCE, (visit.ConfNames("/etc/a\nT"),)),
-        visit.Request(NONCE, (visit.Load("-d"),)),
+        visit.Request(NONCE, (verbs.Lock(60),)),
+        visit.Request(NONCE, (verbs.ConfNames("/etc/a\nT"),)),
+        visit.Request(NONCE, (verbs.Load("-d"),)),
     ],
 )
 def test_what_the_program_would_call_malformed_is_refused_here(request_: visit.Request) -> None:
@@ -63,13 +63,13 @@ def test_what_the_program_would_call_malformed_is_refused_here(request_: visit.R
 @pytest.mark.parametrize("lines", [(), ("T",), ("t quick a\nT",), (f"t quick {'n' * 200}",) * 3])
 def test_a_write_that_is_not_one_write_of_ours_cannot_be_made(lines: tuple[str, ...]) -> None:
     with pytest.raises(RefusedError):
-        visit.Write(lines)
+        verbs.Write(lines)
 
 
 @pytest.mark.parametrize("seconds", [-1, 0, 601])
 def test_a_lock_that_the_program_would_not_take_cannot_be_made(seconds: int) -> None:
     with pytest.raises(RefusedError):
-        visit.Lock(seconds)
+        verbs.Lock(seconds)
 
 
 def test_who_has_the_lock_is_read_from_its_section() -> None:
@@ -137,9 +137,9 @@ def test_a_wrong_count_or_nonce_is_not_complete() -> None:
 
 
 def test_each_conf_section_belongs_to_its_file() -> None:
-    verbs = (visit.Host(), visit.ConfNames("/a"), visit.ConfNames("/b"), visit.ConfNames("/c"))
+    asked = (verbs.Host(), verbs.ConfNames("/a"), verbs.ConfNames("/b"), verbs.ConfNames("/c"))
     stdout = framed(("host", "ok", b""), ("conf", "ok", b"t n\n"), ("conf", "failed", b"exit 1: x"))
-    answer = visit.decode(stdout, NONCE, verbs)
+    answer = visit.decode(stdout, NONCE, asked)
     assert answer.conf == {"/a": b"t n\n", "/b": Unknown("failed: exit 1: x"), "/c": Unknown("not read")}
 
 

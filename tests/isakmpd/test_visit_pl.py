@@ -20,7 +20,7 @@ from fifolines import HOSTILE, RENDERED
 from servers import wait_for
 from visits import NONCE, Gateway, fed
 
-from ipsecfleet.isakmpd import visit
+from ipsecfleet.isakmpd import verbs, visit
 from ipsecfleet.model.net import Selector, Selectors
 
 NAME = "from-172.16.1.0/24-to-192.168.1.0/24"
@@ -36,7 +36,7 @@ SPI 1: c0f6f3da\x20
 UP = SA.format(NAME).encode()
 HALF_UP = b"SA name: <unnamed> (Phase 2)\nsrc: 10.1.2.2 dst: 10.2.1.1\nFlags 0x00000000\n\n"
 LISTED = {"[phase 2]:connections": NAME}
-LOCK = visit.Lock(60)
+LOCK = verbs.Lock(60)
 LISTS = ("connections", "passive", "held", "held-passive", "held-peers")
 
 
@@ -76,7 +76,7 @@ def test_a_report_comes_whole_with_its_lists_and_leaves_only_the_lock(gateway: G
         "[ipsecfleet]:held-peers": "10.2.1.1",
     }
     with gateway.daemon(report=UP, config=lists) as daemon:
-        answer = gateway.asked(visit.Report())
+        answer = gateway.asked(verbs.Report())
         assert answer.handshake == "192.0.2.7 50022 198.51.100.11 22"
         assert sections(answer) == {
             "report": ("ok", UP.decode()),
@@ -89,7 +89,7 @@ def test_a_report_comes_whole_with_its_lists_and_leaves_only_the_lock(gateway: G
 
 def test_no_sas_at_all_are_an_empty_report(gateway: Gateway) -> None:
     with gateway.daemon():
-        answer = gateway.asked(visit.Report())
+        answer = gateway.asked(verbs.Report())
     assert sections(answer) == dict.fromkeys(("report", *LISTS), ("ok", ""))
 
 
@@ -98,33 +98,33 @@ def test_the_report_is_put_back_as_the_result_with_the_mode_it_had(gateway: Gate
     gateway.result.write_text("stale")
     gateway.result.chmod(mode)
     with gateway.daemon(report=UP, config=LISTED):
-        gateway.asked(visit.Report(), visit.Exchanges(only_if_needed=True))
+        gateway.asked(verbs.Report(), verbs.Exchanges(only_if_needed=True))
     assert gateway.result.read_bytes() == UP
     assert gateway.result.stat().st_mode & 0o7777 == mode
 
 
 def test_without_a_result_before_it_is_left_as_the_daemon_made_it(gateway: Gateway) -> None:
     with gateway.daemon(report=UP):
-        gateway.asked(visit.Report())
+        gateway.asked(verbs.Report())
     assert gateway.result.stat().st_mode & 0o7777 == 0o644
 
 
 def test_an_answer_still_being_written_is_waited_for(gateway: Gateway) -> None:
     with gateway.daemon(report=UP, config=LISTED, haltingly=True):
-        answer = sections(gateway.asked(visit.Report()))
+        answer = sections(gateway.asked(verbs.Report()))
     assert answer["report"] == ("ok", UP.decode())
     assert answer["connections"] == ("ok", f"{NAME}\n")
 
 
 def test_a_daemon_busy_with_keys_is_waited_for(gateway: Gateway) -> None:
     with gateway.daemon(report=UP, busy=4.0):
-        assert gateway.asked(visit.Report()).last("report").body == UP
+        assert gateway.asked(verbs.Report()).last("report").body == UP
 
 
 def test_a_daemon_that_never_answers_is_no_answer_and_the_old_result_is_back(gateway: Gateway) -> None:
     gateway.result.write_text("old")
     with gateway.daemon(report=UP, deaf=True):
-        assert gateway.only(visit.Report(), deadline=0.3)[0] == "no-answer"
+        assert gateway.only(verbs.Report(), deadline=0.3)[0] == "no-answer"
     assert gateway.result.read_text() == "old"
 
 
@@ -137,7 +137,7 @@ def test_a_second_writer_in_between_is_found_out_and_asked_again(
 ) -> None:
     switches = {"interruptions": 1, "interrupted": interrupted, "other_answer": theirs}
     with gateway.daemon(report=ours, config=LISTED, **switches):
-        answer = sections(gateway.asked(visit.Report()))
+        answer = sections(gateway.asked(verbs.Report()))
     assert answer["report"] == ("ok", ours.decode())
     assert answer["connections"] == ("ok", f"{NAME}\n")
     assert {answer[name] for name in LISTS[1:]} == {("ok", "")}
@@ -146,21 +146,21 @@ def test_a_second_writer_in_between_is_found_out_and_asked_again(
 def test_what_needs_no_daemon_is_read_although_it_does_not_answer(gateway: Gateway) -> None:
     gateway.tool("ipsecctl", "echo $2")
     with gateway.daemon(report=UP, deaf=True):
-        verbs = (LOCK, visit.Report(), visit.Flows(), visit.Write(("c a",)), visit.Host(), visit.Unlock())
-        answer = gateway.asked(*verbs, deadline=0.5)
+        asked = (LOCK, verbs.Report(), verbs.Flows(), verbs.Write(("c a",)), verbs.Host(), verbs.Unlock())
+        answer = gateway.asked(*asked, deadline=0.5)
     assert [s.status for s in answer.sections] == ["ok", "no-answer", "ok", "ok", "ok", "ok", "ok"]
 
 
 def test_a_second_writer_at_all_times_is_shifted(gateway: Gateway) -> None:
     with gateway.daemon(report=UP, config=LISTED, interruptions=10_000) as daemon:
-        assert gateway.only(visit.Report())[0] == "shifted"
+        assert gateway.only(verbs.Report())[0] == "shifted"
         assert daemon.lines.count("S") == 3
 
 
 @pytest.mark.parametrize("cut", [1, 3, 40])
 def test_a_report_cut_off_by_a_full_file_system_is_no_report(gateway: Gateway, cut: int) -> None:
     with gateway.daemon(report=UP[:-cut], config=LISTED):
-        status, why = gateway.only(visit.Report())
+        status, why = gateway.only(verbs.Report())
     assert (status, why) == (("failed", "an answer is cut off; is the file system full?") if cut > 1 else ("ok", ""))
 
 
@@ -169,7 +169,7 @@ def test_ten_thousand_tunnels_take_seconds_at_most(gateway: Gateway) -> None:
     report = "".join(SA.format(name) for name in names).encode()
     with gateway.daemon(report=report, config={"[phase 2]:connections": ",".join(names)}):
         begun = time.monotonic()
-        answer = gateway.asked(visit.Report(), visit.Exchanges(only_if_needed=True))
+        answer = gateway.asked(verbs.Report(), verbs.Exchanges(only_if_needed=True))
         assert time.monotonic() - begun < 5
     assert answer.last("report").body == report
     assert answer.last("connections").body.count(b",") == 9_999
@@ -178,30 +178,30 @@ def test_ten_thousand_tunnels_take_seconds_at_most(gateway: Gateway) -> None:
 
 # --- the FIFO
 
-READS_AND_WRITES = [visit.Report(), visit.Write(("t quick a",))]
+READS_AND_WRITES = [verbs.Report(), verbs.Write(("t quick a",))]
 
 
 @pytest.mark.parametrize("verb", READS_AND_WRITES)
-def test_without_a_fifo_nothing_is_created(gateway: Gateway, verb: visit.Verb) -> None:
+def test_without_a_fifo_nothing_is_created(gateway: Gateway, verb: verbs.Verb) -> None:
     assert gateway.only(verb)[0] == "missing"
-    assert sections(gateway.asked(visit.Host()))["host"][1].count("fifo missing\nfifo-mode -\n") == 1
+    assert sections(gateway.asked(verbs.Host()))["host"][1].count("fifo missing\nfifo-mode -\n") == 1
     assert [f.name for f in gateway.run.iterdir() if f.name != "ipsecfleet"] == []
 
 
 @pytest.mark.parametrize("verb", READS_AND_WRITES)
 @pytest.mark.parametrize("make", [Path.touch, Path.mkdir, partial(Path.symlink_to, target="/dev/null")])
-def test_what_is_no_fifo_is_not_written_to(gateway: Gateway, verb: visit.Verb, make: Callable[[Path], None]) -> None:
+def test_what_is_no_fifo_is_not_written_to(gateway: Gateway, verb: verbs.Verb, make: Callable[[Path], None]) -> None:
     make(gateway.fifo)
     assert gateway.only(verb)[0] == "irregular"
-    assert "fifo irregular\n" in sections(gateway.asked(visit.Host()))["host"][1]
+    assert "fifo irregular\n" in sections(gateway.asked(verbs.Host()))["host"][1]
     assert not gateway.fifo.is_file() or gateway.fifo.stat().st_size == 0
 
 
 @pytest.mark.parametrize("verb", READS_AND_WRITES)
-def test_a_fifo_without_a_reader_does_not_block(gateway: Gateway, verb: visit.Verb) -> None:
+def test_a_fifo_without_a_reader_does_not_block(gateway: Gateway, verb: verbs.Verb) -> None:
     os.mkfifo(gateway.fifo, 0o600)
     assert gateway.only(verb)[0] == "no-reader"
-    assert "fifo no-reader\nfifo-mode 0600\n" in sections(gateway.asked(visit.Host()))["host"][1]
+    assert "fifo no-reader\nfifo-mode 0600\n" in sections(gateway.asked(verbs.Host()))["host"][1]
 
 
 def test_a_fifo_that_nobody_empties_is_no_answer(gateway: Gateway) -> None:
@@ -210,13 +210,13 @@ def test_a_fifo_that_nobody_empties_is_no_answer(gateway: Gateway) -> None:
     with os.fdopen(fd, "wb", buffering=0) as full:
         while full.write(b"x" * 4096):
             pass
-        assert gateway.only(LOCK, visit.Write(("t quick a",)), deadline=0.3)[0] == "no-answer"
+        assert gateway.only(LOCK, verbs.Write(("t quick a",)), deadline=0.3)[0] == "no-answer"
 
 
 def test_a_write_is_logged_before_and_done_in_one(gateway: Gateway) -> None:
     lines = tuple(RENDERED)[:5]
     with gateway.daemon() as daemon:
-        assert gateway.only(LOCK, visit.Write(lines)) == ("ok", str(sum(len(line) + 1 for line in lines)))
+        assert gateway.only(LOCK, verbs.Write(lines)) == ("ok", str(sum(len(line) + 1 for line in lines)))
         wait_for(lambda: len(daemon.changes) == len(lines), "all lines")
         assert daemon.changes == list(lines)
     assert gateway.logged == [f"-p daemon.notice -t ipsecfleet R1 alice@laptop: {'; '.join(lines)}"]
@@ -225,7 +225,7 @@ def test_a_write_is_logged_before_and_done_in_one(gateway: Gateway) -> None:
 def test_a_log_that_cannot_be_written_does_not_stop_a_change(gateway: Gateway) -> None:
     gateway.tool("logger", "exit 1")
     with gateway.daemon():
-        assert gateway.only(LOCK, visit.Write(("c a",))) == ("ok", "4")
+        assert gateway.only(LOCK, verbs.Write(("c a",))) == ("ok", "4")
 
 
 def raw(gateway: Gateway, *verbs: bytes) -> tuple[visit.Section, ...]:
@@ -237,15 +237,15 @@ def raw(gateway: Gateway, *verbs: bytes) -> tuple[visit.Section, ...]:
 
 def test_the_program_and_the_client_know_the_same_lines(gateway: Gateway) -> None:
     plain = [line.encode() for line in HOSTILE if "\n" not in line]
-    verbs = [b"write 1\n%b\n" % line for line in (*plain, *(line.encode() for line in RENDERED))]
-    statuses = [s.status for s in raw(gateway, *verbs)]
+    asked = [b"write 1\n%b\n" % line for line in (*plain, *(line.encode() for line in RENDERED))]
+    statuses = [s.status for s in raw(gateway, *asked)]
     assert statuses == ["invalid"] * len(plain) + ["skipped"] * len(RENDERED)
     assert gateway.logged == []
 
 
 def test_every_line_of_the_client_reaches_the_daemon(gateway: Gateway) -> None:
     with gateway.daemon() as daemon:
-        gateway.asked(LOCK, *(visit.Write((line,)) for line in RENDERED))
+        gateway.asked(LOCK, *(verbs.Write((line,)) for line in RENDERED))
         wait_for(lambda: len(daemon.changes) == len(RENDERED), "the daemon changes")
         assert daemon.changes == list(RENDERED)
 
@@ -278,8 +278,8 @@ def test_more_than_a_write_holds_is_not_sent(gateway: Gateway) -> None:
 def test_after_a_change_that_failed_the_others_are_skipped(gateway: Gateway) -> None:
     gateway.tool("ipsecctl", "exit 3")
     with gateway.daemon() as daemon:
-        changes = (visit.Write(("c a",)), visit.Load("/a.conf"), visit.Write(("c b",)))
-        answer = gateway.asked(LOCK, *changes, visit.Report(), visit.Unlock())
+        changes = (verbs.Write(("c a",)), verbs.Load("/a.conf"), verbs.Write(("c b",)))
+        answer = gateway.asked(LOCK, *changes, verbs.Report(), verbs.Unlock())
         assert [s.status for s in answer.sections] == ["ok", "ok", "failed", "skipped"] + ["ok"] * 7
         assert daemon.changes == ["c a"]
 
@@ -294,7 +294,7 @@ def test_a_lock_that_is_held_is_busy_and_says_who(gateway: Gateway) -> None:
         lock.write("4711\n")
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
-        status, why = gateway.only(visit.Write(("c a",)), deadline=0.3)
+        status, why = gateway.only(verbs.Write(("c a",)), deadline=0.3)
         assert status == "busy"
         assert re.fullmatch(r"pid 4711 holds the visit lock since \d s", why)
         assert daemon.lines == []
@@ -304,20 +304,20 @@ def test_a_lock_whose_holder_is_gone_is_free(gateway: Gateway) -> None:
     with gateway.daemon(deaf=True) as daemon:
         command = ["perl", "-T", "-"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as killed:
-            killed.stdin.write(visit.program() + gateway.request(visit.Report()).encode())
+            killed.stdin.write(visit.program() + gateway.request(verbs.Report()).encode())
             killed.stdin.flush()
             wait_for(lambda: daemon.lines == ["S"], "the daemon reads")
             killed.kill()
         assert (gateway.run / "ipsecfleet/visit").read_text() == f"{killed.pid}\n"
         daemon.deaf = False
-        assert gateway.only(LOCK, visit.Write(("c a",)))[0] == "ok"
+        assert gateway.only(LOCK, verbs.Write(("c a",)))[0] == "ok"
 
 
 def test_a_directory_that_others_may_write_to_is_not_used(gateway: Gateway) -> None:
     (gateway.run / "ipsecfleet").mkdir()
     (gateway.run / "ipsecfleet").chmod(0o777)
     with gateway.daemon() as daemon:
-        assert gateway.only(visit.Report())[0] == "failed"
+        assert gateway.only(verbs.Report())[0] == "failed"
         assert daemon.lines == []
 
 
@@ -327,7 +327,7 @@ def test_a_visit_that_is_ended_puts_everything_back(gateway: Gateway, sign: sign
     with gateway.daemon(deaf=True) as daemon:
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         with subprocess.Popen(["perl", "-T", "-"], **pipes) as ended:
-            ended.stdin.write(visit.program() + gateway.request(visit.Report(), visit.Host()).encode())
+            ended.stdin.write(visit.program() + gateway.request(verbs.Report(), verbs.Host()).encode())
             ended.stdin.flush()
             wait_for(lambda: daemon.lines == ["S"], "the daemon reads")
             ended.send_signal(sign)
@@ -341,7 +341,7 @@ def test_a_visit_that_is_ended_puts_everything_back(gateway: Gateway, sign: sign
 # --- the run lock
 
 OTHER = "R2 bob@desk"
-CHANGE = visit.Write(("c a",))
+CHANGE = verbs.Write(("c a",))
 
 
 def moment() -> float:
@@ -363,14 +363,14 @@ def locked_by(gateway: Gateway) -> list[str]:
 
 def test_a_lock_outlives_its_visit_and_is_given_back(gateway: Gateway) -> None:
     with gateway.daemon() as daemon:
-        assert gateway.only(visit.Lock(60)) == ("ok", "")
+        assert gateway.only(verbs.Lock(60)) == ("ok", "")
         run, who, since, until = locked_by(gateway)
         assert (run, who) == ("R1", "alice@laptop")
         assert float(until) - float(since) == pytest.approx(60)
         assert moment() - float(since) < 5
         assert (gateway.run / "ipsecfleet/run").stat().st_mode & 0o7777 == 0o600
         assert gateway.only(CHANGE) == ("ok", "4")
-        assert gateway.only(visit.Unlock()) == ("ok", "")
+        assert gateway.only(verbs.Unlock()) == ("ok", "")
         assert [f.name for f in (gateway.run / "ipsecfleet").iterdir()] == ["visit"]
         assert gateway.only(CHANGE) == ("lost", "the run lock is not ours: nobody has it")
         assert daemon.changes == ["c a"]
@@ -379,7 +379,7 @@ def test_a_lock_outlives_its_visit_and_is_given_back(gateway: Gateway) -> None:
 def test_a_change_without_the_lock_is_neither_made_nor_logged(gateway: Gateway) -> None:
     gateway.tool("ipsecctl", f"echo $* >> {gateway.log}")
     with gateway.daemon() as daemon:
-        for verb in (CHANGE, visit.Load("/a.conf"), visit.Unload("/a.conf")):
+        for verb in (CHANGE, verbs.Load("/a.conf"), verbs.Unload("/a.conf")):
             assert gateway.only(verb)[0] == "lost"
         assert daemon.lines == []
     assert gateway.logged == []
@@ -388,7 +388,7 @@ def test_a_change_without_the_lock_is_neither_made_nor_logged(gateway: Gateway) 
 def test_a_lock_that_another_run_has_is_held_and_nothing_is_changed(gateway: Gateway) -> None:
     lock_of(gateway)
     with gateway.daemon(report=UP) as daemon:
-        answer = gateway.asked(LOCK, CHANGE, visit.Report(), visit.Unlock())
+        answer = gateway.asked(LOCK, CHANGE, verbs.Report(), verbs.Unlock())
         found = sections(answer)
         assert {name: found[name][0] for name in ("lock", "write", "report", "unlock")} == {
             "lock": "held", "write": "skipped", "report": "ok", "unlock": "ok"
@@ -428,7 +428,7 @@ def test_our_own_lock_that_expired_is_lost(gateway: Gateway) -> None:
     """As after an operator's machine that slept: nothing is sent on the strength of what was so before."""
     lock_of(gateway, "R1 alice@laptop", left=-0.01)
     with gateway.daemon() as daemon:
-        answer = gateway.asked(CHANGE, CHANGE, visit.Report())
+        answer = gateway.asked(CHANGE, CHANGE, verbs.Report())
         assert [s.status for s in answer.sections][:3] == ["lost", "skipped", "ok"]
         assert daemon.changes == []
 
@@ -436,8 +436,8 @@ def test_our_own_lock_that_expired_is_lost(gateway: Gateway) -> None:
 def test_a_lock_is_taken_over_on_demand_and_the_one_before_has_lost_it(gateway: Gateway) -> None:
     lock_of(gateway)
     with gateway.daemon() as daemon:
-        assert gateway.only(visit.Lock(60, take=True)) == ("ok", "took R2 bob@desk")
-        assert gateway.only(visit.Lock(60, take=True)) == ("ok", "")
+        assert gateway.only(verbs.Lock(60, take=True)) == ("ok", "took R2 bob@desk")
+        assert gateway.only(verbs.Lock(60, take=True)) == ("ok", "")
         assert gateway.only(CHANGE, who=OTHER) == ("lost", "the run lock is not ours: R1 alice@laptop has it")
         assert gateway.only(LOCK, who=OTHER)[0] == "held"
         assert daemon.changes == []
@@ -446,7 +446,7 @@ def test_a_lock_is_taken_over_on_demand_and_the_one_before_has_lost_it(gateway: 
 @pytest.mark.parametrize("theirs", ["R2 bob@desk", "R bob@desk", "R11 alice@laptop"])
 def test_the_lock_of_another_is_not_given_back(gateway: Gateway, theirs: str) -> None:
     lock_of(gateway, theirs)
-    assert gateway.only(visit.Unlock()) == ("ok", "")
+    assert gateway.only(verbs.Unlock()) == ("ok", "")
     assert locked_by(gateway)[:2] == theirs.split()
     with gateway.daemon():
         assert gateway.only(CHANGE)[0] == "lost"
@@ -483,7 +483,7 @@ def test_a_lock_that_cannot_be_written_stops_the_changes_and_leaves_what_was(gat
     before = locked_by(gateway)
     full = f"ulimit -f 0; trap '' XFSZ; {visit.remote_command('none')}"
     with gateway.daemon(report=UP) as daemon:
-        done = fed(visit.program() + gateway.request(LOCK, CHANGE, visit.Report()).encode(), full)
+        done = fed(visit.program() + gateway.request(LOCK, CHANGE, verbs.Report()).encode(), full)
         answer = visit.decode(done.stdout, NONCE)
         assert [s.status for s in answer.sections][:3] == ["failed", "skipped", "ok"]
         assert daemon.changes == []
@@ -492,7 +492,7 @@ def test_a_lock_that_cannot_be_written_stops_the_changes_and_leaves_what_was(gat
 
 
 def test_a_lock_without_a_name_for_its_holder_is_malformed(gateway: Gateway) -> None:
-    request = gateway.request(visit.Unlock()).encode().replace(b"R1 alice@laptop", b"").replace(b"unlock", b"lock 60")
+    request = gateway.request(verbs.Unlock()).encode().replace(b"R1 alice@laptop", b"").replace(b"unlock", b"lock 60")
     found = visit.decode(fed(visit.program() + request).stdout, NONCE).sections
     assert [(s.name, s.status, s.body) for s in found] == [
         ("request", "invalid", b"malformed request: a lock does not say who")
@@ -560,7 +560,7 @@ def whole_state() -> bytes:
 
 def test_of_the_state_only_what_is_allowed_leaves_and_the_file_is_removed(gateway: Gateway) -> None:
     with gateway.daemon(report=UP, config=LISTED, state=whole_state()) as daemon:
-        done = fed(visit.program() + gateway.request(visit.Report(), visit.Exchanges()).encode())
+        done = fed(visit.program() + gateway.request(verbs.Report(), verbs.Exchanges()).encode())
         assert daemon.changes == []
     allowed = visit.decode(done.stdout, NONCE).last("exchanges").body.decode().splitlines()
     assert allowed == [*LEAVES, "[peer-10.2.1.1]", "[Phase 1]", "[ipsecfleet]"]
@@ -584,7 +584,7 @@ POLICIES = {
 def test_the_name_of_a_policy_may_be_freed_memory(gateway: Gateway, policy: str, shown: str) -> None:
     begun = f"exchange_report: 0x55e2c9025d00 {NAME} "
     with gateway.daemon(state=state([begun + policy])):
-        assert gateway.only(visit.Exchanges()) == ("ok", f"{begun}{shown}\n")
+        assert gateway.only(verbs.Exchanges()) == ("ok", f"{begun}{shown}\n")
 
 
 def test_a_long_value_may_have_been_cut_and_does_not_leave_but_that_it_is_there(gateway: Gateway) -> None:
@@ -592,7 +592,7 @@ def test_a_long_value_may_have_been_cut_and_does_not_leave_but_that_it_is_there(
     tag = f"PF-Tag=\t{'t' * 199}"
     lines = ["conf_report: dumping running configuration", "[a]", longest, f"{longest}n", tag]
     with gateway.daemon(state=state(lines)):
-        assert gateway.only(visit.Exchanges()) == ("ok", f"[a]\n{longest}\nPF-Tag=\t\n")
+        assert gateway.only(verbs.Exchanges()) == ("ok", f"[a]\n{longest}\nPF-Tag=\t\n")
 
 
 @pytest.mark.parametrize(
@@ -612,15 +612,15 @@ def test_the_state_is_asked_for_if_needed_when_something_is_half_up(
     gateway: Gateway, report: bytes, config: dict[str, str], status: str
 ) -> None:
     with gateway.daemon(report=report, config=dict(config)):
-        assert gateway.only(visit.Report(), visit.Exchanges(only_if_needed=True))[0] == status
-        assert gateway.only(visit.Exchanges(only_if_needed=True))[0] == "skipped"
+        assert gateway.only(verbs.Report(), verbs.Exchanges(only_if_needed=True))[0] == status
+        assert gateway.only(verbs.Exchanges(only_if_needed=True))[0] == "skipped"
 
 
 def test_a_stranger_in_the_pid_file_is_not_signalled(gateway: Gateway) -> None:
     with gateway.daemon(state=b"x"), perl("sleep") as stranger:
         gateway.pid.write_text(f"{stranger.pid}\n")
-        assert gateway.only(visit.Exchanges()) == ("no-daemon", "the pid file is stale")
-        assert "\npid stale\n" in sections(gateway.asked(visit.Host()))["host"][1]
+        assert gateway.only(verbs.Exchanges()) == ("no-daemon", "the pid file is stale")
+        assert "\npid stale\n" in sections(gateway.asked(verbs.Host()))["host"][1]
         assert stranger.poll() is None
 
 
@@ -628,14 +628,14 @@ def test_a_stranger_in_the_pid_file_is_not_signalled(gateway: Gateway) -> None:
 def test_a_pid_file_without_a_pid_is_no_daemon(gateway: Gateway, text: str) -> None:
     with gateway.daemon():
         gateway.pid.write_text(text)
-        assert gateway.only(visit.Exchanges()) == ("no-daemon", "the pid file is none")
+        assert gateway.only(verbs.Exchanges()) == ("no-daemon", "the pid file is none")
 
 
 def test_without_a_pid_file_there_is_no_daemon(gateway: Gateway) -> None:
     with gateway.daemon():
         gateway.pid.unlink()
-        assert gateway.only(visit.Exchanges()) == ("no-daemon", "the pid file is none")
-        assert "\npid none\n" in sections(gateway.asked(visit.Host()))["host"][1]
+        assert gateway.only(verbs.Exchanges()) == ("no-daemon", "the pid file is none")
+        assert "\npid none\n" in sections(gateway.asked(verbs.Host()))["host"][1]
 
 
 @pytest.mark.parametrize(
@@ -651,13 +651,13 @@ def test_without_a_pid_file_there_is_no_daemon(gateway: Gateway) -> None:
 def test_the_title_is_isakmpds_own_as_ps_shows_it_on_openbsd(gateway: Gateway, title: str, status: str) -> None:
     gateway.tool("ps", f"echo '{title}'")
     with gateway.daemon():
-        assert gateway.only(visit.Exchanges())[0] == status
+        assert gateway.only(verbs.Exchanges())[0] == status
 
 
 def test_a_state_that_cannot_be_fenced_is_removed_all_the_same(gateway: Gateway) -> None:
     gateway.result.write_text("old")
     with gateway.daemon(state=whole_state(), deaf=True) as daemon:
-        assert gateway.only(visit.Exchanges(), deadline=0.5)[0] == "no-answer"
+        assert gateway.only(verbs.Exchanges(), deadline=0.5)[0] == "no-answer"
         assert daemon.lines[0].startswith("C set [ipsecfleet]:fence=")
     assert not gateway.report.exists()
     assert gateway.result.read_text() == "old"
@@ -668,12 +668,12 @@ def test_a_state_that_cannot_be_fenced_is_removed_all_the_same(gateway: Gateway)
 
 def test_what_ipsecctl_prints_comes_as_it_is(gateway: Gateway) -> None:
     gateway.tool("ipsecctl", r"""printf 'args %s\n\377\0end' "$*" """)
-    answer = gateway.asked(visit.Flows())
+    answer = gateway.asked(verbs.Flows())
     assert answer.last("flows").body == b"args -s flow\n\xff\0end"
 
 
-@pytest.mark.parametrize("verb", [visit.Flows(), visit.Sad(), visit.ConfNames("/x"), visit.Load("/x")])
-def test_ipsecctl_absent_failing_or_hanging(gateway: Gateway, verb: visit.Verb) -> None:
+@pytest.mark.parametrize("verb", [verbs.Flows(), verbs.Sad(), verbs.ConfNames("/x"), verbs.Load("/x")])
+def test_ipsecctl_absent_failing_or_hanging(gateway: Gateway, verb: verbs.Verb) -> None:
     gateway.asked(LOCK)
     assert gateway.only(verb) == ("missing", "there is no ipsecctl")
     gateway.tool("ipsecctl", f"echo '/x: 3: syntax error near \"{PSK}' >&2; exit 1")
@@ -686,7 +686,7 @@ def test_ipsecctl_absent_failing_or_hanging(gateway: Gateway, verb: visit.Verb) 
 def test_a_directory_of_tools_that_others_may_write_to_is_not_used(gateway: Gateway) -> None:
     gateway.tool("ipsecctl", "echo mine")
     gateway.bin.chmod(0o777)
-    status, why = gateway.only(visit.Flows())
+    status, why = gateway.only(verbs.Flows())
     assert (status, "Insecure directory" in why) == ("failed", True)
 
 
@@ -696,7 +696,7 @@ def test_a_directory_of_tools_that_others_may_write_to_is_not_used(gateway: Gate
 )
 def test_what_ipsecctl_quotes_from_a_file_stays(gateway: Gateway, words: str) -> None:
     gateway.tool("ipsecctl", f"cat >&2 <<'E'\n{words.replace('SECRET', PSK)}\n{PSK}\nE\nexit 2")
-    assert gateway.only(visit.ConfNames("/x")) == (
+    assert gateway.only(verbs.ConfNames("/x")) == (
         "failed",
         f"exit 2: {re.sub('SECRET', '***', words)}" + ('"' if words == 'x "SECRET' else ""),
     )
@@ -704,18 +704,18 @@ def test_what_ipsecctl_quotes_from_a_file_stays(gateway: Gateway, words: str) ->
 
 def test_a_tool_that_prints_without_end_is_too_big(gateway: Gateway) -> None:
     gateway.tool("ipsecctl", "exec yes")
-    assert gateway.only(visit.Flows())[0] == "too-big"
+    assert gateway.only(verbs.Flows())[0] == "too-big"
 
 
 def test_a_tool_that_dies_of_a_signal_failed(gateway: Gateway) -> None:
     gateway.tool("ipsecctl", "kill -KILL $$")
-    assert gateway.only(visit.Flows()) == ("failed", "exit 137: ")
+    assert gateway.only(verbs.Flows()) == ("failed", "exit 137: ")
 
 
 def test_tools_get_no_input_and_a_clean_environment(gateway: Gateway) -> None:
     gateway.tool("ipsecctl", "cat; echo $PATH; echo $LC_ALL; echo ${SSH_CONNECTION-unset}")
     path = f"{gateway.bin}:/bin:/sbin:/usr/bin:/usr/sbin"
-    assert gateway.only(visit.Flows()) == ("ok", f"{path}\nC\nunset\n")
+    assert gateway.only(verbs.Flows()) == ("ok", f"{path}\nC\nunset\n")
 
 
 def test_no_line_with_a_key_leaves_with_the_sad(gateway: Gateway) -> None:
@@ -724,19 +724,19 @@ def test_no_line_with_a_key_leaves_with_the_sad(gateway: Gateway) -> None:
     gateway.tool(
         "ipsecctl", f"[ \"$*\" = '-v -s sa' ] && cat <<'E'\n{sa}{keys}\tidentity_src: type fqdn id 0: key.example\nE"
     )
-    assert gateway.only(visit.Sad()) == ("ok", f"{sa}\tidentity_src: type fqdn id 0: key.example\n")
+    assert gateway.only(verbs.Sad()) == ("ok", f"{sa}\tidentity_src: type fqdn id 0: key.example\n")
 
 
 def test_of_a_conf_file_only_its_names_leave(gateway: Gateway) -> None:
     names = f"t {NAME}\nC rmv [Phase 2]:Connections={NAME}\n"
     rest = f't = "{PSK}"\nt ="{PSK}"\nkey = "{PSK}"\nC rms [{NAME}]\nC set [peer-a]:Authentication={PSK} force\n t x\n'
     gateway.tool("ipsecctl", f"[ \"$*\" = '-d -n -v -f /etc/IPsec/a.conf' ] && cat <<'E'\n{rest}{names}E")
-    assert gateway.only(visit.ConfNames("/etc/IPsec/a.conf")) == ("ok", names)
+    assert gateway.only(verbs.ConfNames("/etc/IPsec/a.conf")) == ("ok", names)
 
 
 def test_load_and_unload_are_logged_and_run(gateway: Gateway) -> None:
     gateway.tool("ipsecctl", f"echo ipsecctl $* >> {gateway.root}/log; echo {PSK}")
-    answer = gateway.asked(LOCK, visit.Load("/a.conf"), visit.Unload("/a.conf"))
+    answer = gateway.asked(LOCK, verbs.Load("/a.conf"), verbs.Unload("/a.conf"))
     assert sections(answer) == {"lock": ("ok", ""), "load": ("ok", "done"), "unload": ("ok", "done")}
     said = "-p daemon.notice -t ipsecfleet R1 alice@laptop: "
     assert gateway.logged == [
@@ -750,16 +750,16 @@ GONE = "ipsecctl: PF_KEY failed: No such process\nipsecctl: failed to delete rul
 @pytest.mark.parametrize(
     ("verb", "words", "status"),
     [
-        (visit.Unload("/x"), GONE, "ok"),
-        (visit.Unload("/x"), GONE * 2, "ok"),
-        (visit.Load("/x"), GONE, "failed"),
-        (visit.Unload("/x"), GONE + "ipsecctl: PF_KEY failed: Permission denied\n", "failed"),
-        (visit.Unload("/x"), "ipsecctl: failed to delete rule 0\n", "failed"),
-        (visit.Unload("/x"), "", "failed"),
+        (verbs.Unload("/x"), GONE, "ok"),
+        (verbs.Unload("/x"), GONE * 2, "ok"),
+        (verbs.Load("/x"), GONE, "failed"),
+        (verbs.Unload("/x"), GONE + "ipsecctl: PF_KEY failed: Permission denied\n", "failed"),
+        (verbs.Unload("/x"), "ipsecctl: failed to delete rule 0\n", "failed"),
+        (verbs.Unload("/x"), "", "failed"),
     ],
 )
 def test_a_flow_that_is_gone_already_is_no_failure_to_unload(
-    gateway: Gateway, verb: visit.Verb, words: str, status: str
+    gateway: Gateway, verb: verbs.Verb, words: str, status: str
 ) -> None:
     gateway.tool("ipsecctl", f"cat >&2 <<'E'\n{words}E\nexit 1")
     assert gateway.only(LOCK, verb)[0] == status
@@ -772,17 +772,17 @@ TO_PORT = Selectors(Selector(ip_network("2001:db8::1"), 17), Selector(ip_network
 @pytest.mark.parametrize(
     ("verb", "words"),
     [
-        (visit.Deny(TO_NET), "-f -: flow esp from 172.16.1.0/24 to 192.168.1.0/24 type deny"),
-        (visit.Open(TO_NET), "-d -f -: flow esp from 172.16.1.0/24 to 192.168.1.0/24 type deny"),
-        (visit.Deny(TO_PORT), "-f -: flow esp proto 17 from 2001:db8::1 to 2001:db8:2::/64 port 53 type deny"),
+        (verbs.Deny(TO_NET), "-f -: flow esp from 172.16.1.0/24 to 192.168.1.0/24 type deny"),
+        (verbs.Open(TO_NET), "-d -f -: flow esp from 172.16.1.0/24 to 192.168.1.0/24 type deny"),
+        (verbs.Deny(TO_PORT), "-f -: flow esp proto 17 from 2001:db8::1 to 2001:db8:2::/64 port 53 type deny"),
     ],
 )
 def test_a_deny_flow_is_loaded_when_the_daemon_has_done_what_was_written(
-    gateway: Gateway, verb: visit.Verb, words: str
+    gateway: Gateway, verb: verbs.Verb, words: str
 ) -> None:
     gateway.tool("ipsecctl", f'echo "ipsecctl $*: $(cat)" >> {gateway.root}/log')
     with gateway.daemon() as daemon:
-        answer = gateway.asked(LOCK, visit.Write((f"t quick {NAME}",)), verb)
+        answer = gateway.asked(LOCK, verbs.Write((f"t quick {NAME}",)), verb)
     assert sections(answer)[verb.lines()[0].split()[0]] == ("ok", "done")
     assert gateway.logged[1:] == [
         f"-p daemon.notice -t ipsecfleet R1 alice@laptop: ipsecctl {words}",
@@ -794,7 +794,7 @@ def test_a_deny_flow_is_loaded_when_the_daemon_has_done_what_was_written(
 
 def test_no_deny_flow_where_the_daemon_does_not_answer(gateway: Gateway) -> None:
     gateway.tool("ipsecctl", f"echo ipsecctl >> {gateway.root}/log")
-    assert gateway.only(LOCK, visit.Deny(TO_NET))[0] == "missing"
+    assert gateway.only(LOCK, verbs.Deny(TO_NET))[0] == "missing"
     assert "ipsecctl" not in gateway.logged
 
 
@@ -813,17 +813,17 @@ def test_no_deny_flow_where_the_daemon_does_not_answer(gateway: Gateway) -> None
 )
 @pytest.mark.parametrize("verb", ["deny", "open"])
 def test_a_flow_is_made_of_addresses_alone(gateway: Gateway, verb: str, flow: str) -> None:
-    request = gateway.request(LOCK, visit.Unlock()).encode().replace(b"unlock", f"{verb} {flow}".encode())
+    request = gateway.request(LOCK, verbs.Unlock()).encode().replace(b"unlock", f"{verb} {flow}".encode())
     answer = visit.decode(fed(visit.program() + request).stdout, NONCE)
     assert [(s.name, s.status) for s in answer.sections] == [("request", "invalid")]
 
 
 def test_carp_is_empty_failed_or_missing(gateway: Gateway) -> None:
-    assert gateway.only(visit.Host()) == ("ok", "")
+    assert gateway.only(verbs.Host()) == ("ok", "")
     gateway.tool("ifconfig", "echo carp0: $*")
-    assert gateway.only(visit.Host()) == ("ok", "carp0: carp\n")
+    assert gateway.only(verbs.Host()) == ("ok", "carp0: carp\n")
     gateway.tool("ifconfig", "echo no >&2; exit 1")
-    assert gateway.only(visit.Host()) == ("failed", "exit 1: no")
+    assert gateway.only(verbs.Host()) == ("failed", "exit 1: no")
 
 
 def test_the_files_of_ipsec_conf_with_their_modes(gateway: Gateway) -> None:
@@ -832,12 +832,12 @@ def test_the_files_of_ipsec_conf_with_their_modes(gateway: Gateway) -> None:
         path.write_text(PSK)
         path.chmod(mode)
     main = gateway.etc / "ipsec.conf"
-    assert gateway.only(visit.Files())[0] == "missing"
+    assert gateway.only(verbs.Files())[0] == "missing"
     a, b, absent = included
     main.write_text(f'# include "/c"\nkey = "{PSK}"\ninclude "{a}"\n  include \'{b}\' # b\ninclude "{absent}"\n')
     main.chmod(0o640)
     owner, size = f"{os.getuid()} {os.getgid()}", main.stat().st_size
-    assert gateway.only(visit.Files())[1].splitlines() == [
+    assert gateway.only(verbs.Files())[1].splitlines() == [
         f"0640 {owner} {size} {main}",
         f"include {a}", f"0600 {owner} {len(PSK)} {a}",
         f"include {b}", f"0644 {owner} {len(PSK)} {b}",
@@ -849,7 +849,7 @@ def test_host_tells_of_the_gateway(gateway: Gateway) -> None:
     gateway.result.touch(0o640)
     with gateway.daemon():
         pid = gateway.pid.read_text().strip()
-        told = sections(gateway.asked(visit.Host()))["host"][1]
+        told = sections(gateway.asked(verbs.Host()))["host"][1]
     facts = dict(line.split(" ", 1) for line in told.splitlines())
     assert abs(float(facts.pop("time")) - time.time()) < 5
     assert facts == {
@@ -896,13 +896,13 @@ def test_what_is_not_understood_is_invalid_and_nothing_is_done(gateway: Gateway,
     ],
 )
 def test_a_head_that_is_not_understood_is_invalid(gateway: Gateway, head: str) -> None:
-    request = gateway.request(visit.Host()).encode()
+    request = gateway.request(verbs.Host()).encode()
     done = fed(visit.program() + request.replace(b"\n\n", f"\n{head}\n\n".encode("latin-1"), 1))
     assert [(s.name, s.status) for s in visit.decode(done.stdout, NONCE).sections] == [("request", "invalid")]
 
 
 def test_a_request_cut_off_anywhere_changes_nothing(gateway: Gateway) -> None:
-    whole = gateway.request(visit.Write(("c a", "c b"))).encode()
+    whole = gateway.request(verbs.Write(("c a", "c b"))).encode()
     with gateway.daemon() as daemon:
         for cut in range(0, len(whole) - 1, 7):
             done = fed(visit.program() + whole[:cut])
@@ -920,7 +920,7 @@ def test_another_version_is_not_answered() -> None:
 def test_a_verb_after_the_deadline_is_not_begun(gateway: Gateway) -> None:
     gateway.tool("ipsecctl", "sleep 60")
     with gateway.daemon() as daemon:
-        answer = gateway.asked(visit.Flows(), visit.Write(("c a",)), visit.Sad(), deadline=0.3)
+        answer = gateway.asked(verbs.Flows(), verbs.Write(("c a",)), verbs.Sad(), deadline=0.3)
         assert [s.status for s in answer.sections] == ["timeout"] * 3
         assert daemon.lines == []
 
@@ -931,11 +931,11 @@ PROGRAM = str(files("ipsecfleet.isakmpd") / "visit.pl")
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
-        (visit.Request(NONCE, (visit.Files(),)), "missing"),
-        (visit.Request(NONCE, (visit.Files(),), run="/tmp"), "invalid"),
-        (visit.Request(NONCE, (visit.Files(),), bin="/tmp"), "invalid"),
-        (visit.Request(NONCE, (visit.ConfNames("/tmp/a.conf"),)), "invalid"),
-        (visit.Request(NONCE, (visit.ConfNames("/etc/a.conf"),)), "missing"),
+        (visit.Request(NONCE, (verbs.Files(),)), "missing"),
+        (visit.Request(NONCE, (verbs.Files(),), run="/tmp"), "invalid"),
+        (visit.Request(NONCE, (verbs.Files(),), bin="/tmp"), "invalid"),
+        (visit.Request(NONCE, (verbs.ConfNames("/tmp/a.conf"),)), "invalid"),
+        (visit.Request(NONCE, (verbs.ConfNames("/etc/a.conf"),)), "missing"),
     ],
 )
 def test_an_installed_program_takes_no_paths(request_: visit.Request, status: str) -> None:
@@ -945,7 +945,7 @@ def test_an_installed_program_takes_no_paths(request_: visit.Request, status: st
 
 
 def test_an_installed_program_tells_its_hash() -> None:
-    request = visit.Request(NONCE, (visit.Host(),))
+    request = visit.Request(NONCE, (verbs.Host(),))
     done = subprocess.run(["perl", "-T", PROGRAM], input=request.encode(), capture_output=True, check=True)
     host = visit.decode(done.stdout, NONCE).last("host")
     assert host is not None

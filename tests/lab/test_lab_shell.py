@@ -13,7 +13,7 @@ from sshclient import Client, gone
 
 from ipsecfleet import lab
 from ipsecfleet.errors import OperatorError
-from ipsecfleet.isakmpd import visit
+from ipsecfleet.isakmpd import verbs, visit
 from ipsecfleet.lab import LabInfo
 from ipsecfleet.lab.scenario import TEST_PSK
 
@@ -251,7 +251,7 @@ def test_every_fault_is_listed_with_its_meaning() -> None:
     }
 
 
-def visited(client: Client, *verbs: visit.Verb) -> visit.Answer:
+def visited(client: Client, *verbs: verbs.Verb) -> visit.Answer:
     """One visit to br-oslo."""
     place = client.files(OSLO)
     paths = {"run": str(place / "run"), "etc": str(place / "etc"), "bin": str(place / "bin")}
@@ -262,31 +262,31 @@ def visited(client: Client, *verbs: visit.Verb) -> visit.Answer:
 
 def test_somebody_else_has_the_run_lock(running: LabInfo, client: Client) -> None:
     lab.fault(running.directory, "lock-held", OSLO)
-    held = visited(client, visit.Lock(60)).last("lock")
+    held = visited(client, verbs.Lock(60)).last("lock")
     assert held.status == "held"
     assert visit.holder(held.body).who == "somebody@elsewhere"
     lab.fault(running.directory, "off lock-held", OSLO)
-    assert visited(client, visit.Lock(60)).last("lock").ok
-    assert visited(client, visit.Unlock()).last("unlock").ok
+    assert visited(client, verbs.Lock(60)).last("lock").ok
+    assert visited(client, verbs.Unlock()).last("unlock").ok
 
 
 def test_off_leaves_a_lock_that_was_taken_over(running: LabInfo, client: Client) -> None:
     lab.fault(running.directory, "lock-held", OSLO)
-    assert visited(client, visit.Lock(60, take=True)).last("lock").body.endswith(b" somebody@elsewhere")
+    assert visited(client, verbs.Lock(60, take=True)).last("lock").body.endswith(b" somebody@elsewhere")
     lab.fault(running.directory, "off lock-held", OSLO)
     assert client.files(OSLO).joinpath("run/ipsecfleet/run").read_text().startswith("R1 alice@laptop ")
-    visited(client, visit.Unlock())
+    visited(client, verbs.Unlock())
 
 
 def test_on_a_full_disk_there_is_no_lock_and_no_report(running: LabInfo, client: Client) -> None:
     lab.fault(running.directory, "disk-full", OSLO)
-    answer = visited(client, visit.Lock(60), visit.Write(("c nothing",)), visit.Report(), visit.Flows())
+    answer = visited(client, verbs.Lock(60), verbs.Write(("c nothing",)), verbs.Report(), verbs.Flows())
     assert [(s.name, s.status) for s in answer.sections][:2] == [("lock", "failed"), ("write", "skipped")]
     assert not answer.last("report").ok
     assert answer.last("flows").ok
     assert not client.files(OSLO).joinpath("run/ipsecfleet/run").exists()
     lab.fault(running.directory, "off disk-full", OSLO)
-    again = visited(client, visit.Lock(60), visit.Report(), visit.Unlock())
+    again = visited(client, verbs.Lock(60), verbs.Report(), verbs.Unlock())
     assert {s.status for s in again.sections} == {"ok"}
 
 
@@ -295,7 +295,7 @@ def spis(client: Client) -> set[str]:
 
 
 def test_after_a_boot_all_is_new_but_the_configuration(running: LabInfo, client: Client) -> None:
-    visited(client, visit.Lock(60))
+    visited(client, verbs.Lock(60))
     before, names = spis(client), live(client.report(OSLO))
     assert before
     assert lab.fault(running.directory, "reboot", OSLO).faults == running.faults

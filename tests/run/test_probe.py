@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ipsecfleet.errors import GatewayError, IpsecfleetError, UnreachableError
-from ipsecfleet.isakmpd import visit
+from ipsecfleet.isakmpd import verbs, visit
 from ipsecfleet.model.fleet import Gateway, Paths
 from ipsecfleet.model.snapshot import GatewaySnapshot
 from ipsecfleet.run.probe import GLANCE, STARE, Prober
@@ -81,8 +81,8 @@ def test_an_answer_that_was_cut_off(stderr: bytes, why: str) -> None:
 
 def test_the_request() -> None:
     fake = FakeTransport(whole)
-    Prober(fake, who="RUN ops@desk").visit(HUB, (visit.Flows(),))
-    Prober(fake, who="RUN ops@desk", timeout=2.0).visit(HUB, (visit.Flows(),))
+    Prober(fake, who="RUN ops@desk").visit(HUB, (verbs.Flows(),))
+    Prober(fake, who="RUN ops@desk", timeout=2.0).visit(HUB, (verbs.Flows(),))
     first, second = fake.visits
     assert "doas -n /usr/bin/perl -T -" in first.command
     program, _, request = first.stdin.partition(b"\n__END__\n")
@@ -96,7 +96,7 @@ def test_the_request() -> None:
 
 def test_in_restricted_mode_no_program_is_sent() -> None:
     fake = FakeTransport(whole)
-    Prober(fake, who="RUN ops@desk").visit(Gateway("hub", "x", privilege="restricted"), (visit.Flows(),))
+    Prober(fake, who="RUN ops@desk").visit(Gateway("hub", "x", privilege="restricted"), (verbs.Flows(),))
     assert fake.visits[0].stdin.startswith(b"ipsecfleet 1 ")
 
 
@@ -126,7 +126,7 @@ def test_answers_are_kept_for_who_asks() -> None:
 
 def test_conf_files_are_asked_for_by_gateway() -> None:
     fake = FakeTransport(whole)
-    Prober(fake, who="RUN x@y").look([HUB, Gateway("b", "b")], (visit.Flows(),), {"hub": ["/etc/IPsec/x.conf"]})
+    Prober(fake, who="RUN x@y").look([HUB, Gateway("b", "b")], (verbs.Flows(),), {"hub": ["/etc/IPsec/x.conf"]})
     asked = {v.gateway.name: b"\nconf /etc/IPsec/x.conf\n" in v.stdin for v in fake.visits}
     assert asked == {"hub": True, "b": False}
 

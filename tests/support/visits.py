@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fake_isakmpd import FakeIsakmpd
 
-from ipsecfleet.isakmpd import visit
+from ipsecfleet.isakmpd import verbs, visit
 from ipsecfleet.lab.layout import GatewayDir
 
 NONCE = "0123456789abcdef"
@@ -35,11 +35,11 @@ class Gateway(GatewayDir):
         return FakeIsakmpd(self.run, **switches)
 
     def request(
-        self, *verbs: visit.Verb, deadline: float = 10.0, who: str = "R1 alice@laptop", key: str = ""
+        self, *verbs: verbs.Verb, deadline: float = 10.0, who: str = "R1 alice@laptop", key: str = ""
     ) -> visit.Request:
         return visit.Request(NONCE, verbs, str(self.run), str(self.etc), str(self.bin), who, deadline, key)
 
-    def asked(self, *verbs: visit.Verb, **more: object) -> visit.Answer:
+    def asked(self, *verbs: verbs.Verb, **more: object) -> visit.Answer:
         done = fed(visit.program() + self.request(*verbs, **more).encode())
         assert (done.returncode, done.stderr) == (0, b"")
         answer = visit.decode(done.stdout, NONCE, verbs)
@@ -47,7 +47,7 @@ class Gateway(GatewayDir):
         assert answer.unparsed == b""
         return answer
 
-    def only(self, *verbs: visit.Verb, **more: object) -> tuple[str, str]:
+    def only(self, *verbs: verbs.Verb, **more: object) -> tuple[str, str]:
         """Status and body of the last section."""
         last = self.asked(*verbs, **more).sections[-1]
         return last.status, last.body.decode()

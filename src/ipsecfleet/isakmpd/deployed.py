@@ -13,7 +13,8 @@ from functools import cached_property
 from ipsecfleet.isakmpd.fifo import PEER_TAGS
 from ipsecfleet.isakmpd.snapshot import selectors_of
 from ipsecfleet.isakmpd.status import Sections
-from ipsecfleet.isakmpd.visit import Answer, Section, Stored, Try, Verb
+from ipsecfleet.isakmpd.verbs import Stored, Try, Verb
+from ipsecfleet.isakmpd.visit import Answer, Section
 from ipsecfleet.model.net import Selectors
 from ipsecfleet.model.secret import MASK
 from ipsecfleet.model.snapshot import Unknown

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ipsecfleet.isakmpd import fifo
-from ipsecfleet.isakmpd.visit import (
+from ipsecfleet.isakmpd.verbs import (
     Arm,
     Confirm,
     Deny,

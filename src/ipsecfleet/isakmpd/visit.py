@@ -23,34 +23,23 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Protocol
 
-from ipsecfleet.errors import OperatorError, RefusedError
-from ipsecfleet.isakmpd import fifo
-from ipsecfleet.model.net import Selectors
-from ipsecfleet.model.secret import Secret
+from ipsecfleet.errors import OperatorError
+from ipsecfleet.isakmpd.verbs import ConfNames, Lock, Verb, checked, checked_path
 from ipsecfleet.model.snapshot import Unknown
 
 PROTOCOL = "ipsecfleet 1"
 INSTALLED = "/usr/local/libexec/ipsecfleet-visit"
 """Where the visit program is on a restricted gateway."""
 
-LONGEST_LOCK_S = 600
-"""As long as the run lock may be held without being renewed."""
-
 MOST_SECTIONS = 10_000
 """The most sections of one answer; a whole visit has a dozen and one per conf file and change."""
-
-CHANGES = frozenset({"write", "load", "unload", "deny", "open", "put", "restore", "arm", "confirm", "rollback"})
-"""The sections of what changes something; each step of a plan comes by one of them."""
 
 _REMOTE = "/bin/sh -c 'echo \"ipsecfleet $SSH_CONNECTION\"; exec {}'"
 _PROGRAMS = {"doas": "doas -n /usr/bin/perl -T -", "none": "/usr/bin/perl -T -", "restricted": f"doas -n {INSTALLED}"}
 
-_path = re.compile(r"(?!.*/\.\.(?:/|\Z))/[A-Za-z0-9._/-]{0,250}")
 _handshake = re.compile(rb"\nipsecfleet\b([^\n]{0,400})\n")
 _nonce = re.compile(r"[0-9A-Fa-f]{16,32}")
-_run = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99}")
 _who = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99} [A-Za-z0-9._@-]{1,200}")
 _holder = re.compile(rb"(%b) (\d{1,9}) (\d{1,9})" % _who.pattern.encode())
 
@@ -83,255 +72,6 @@ def digest() -> str:
     return sha256(program()).hexdigest()
 
 
-class Verb(Protocol):
-    """One thing that a visit does."""
-
-    def lines(self) -> tuple[str, ...]:
-        """Its lines in the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """The gateway itself: sections `host` and `carp`."""
-
-    def lines(self) -> tuple[str, ...]:
-        return ("host",)
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The SAs and the lists of connections: `report`, `connections`, `passive`, `held`, `held-passive`, `held-peers`."""
-
-    def lines(self) -> tuple[str, ...]:
-        return ("report",)
-
-
-@dataclass(frozen=True, slots=True)
-class Exchanges:
-    """Running exchanges, keep-up list and sections; `only_if_needed`: when the report before leaves SAs unnamed."""
-
-    only_if_needed: bool = False
-
-    def lines(self) -> tuple[str, ...]:
-        return ("exchanges?" if self.only_if_needed else "exchanges",)
-
-
-@dataclass(frozen=True, slots=True)
-class Flows:
-    """The kernel's flows: `flows`."""
-
-    def lines(self) -> tuple[str, ...]:
-        return ("flows",)
-
-
-@dataclass(frozen=True, slots=True)
-class Sad:
-    """The kernel's SAs: `sad`."""
-
-    def lines(self) -> tuple[str, ...]:
-        return ("sad",)
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Owners and modes of ipsec.conf and of what it includes: `files`."""
-
-    def lines(self) -> tuple[str, ...]:
-        return ("files",)
-
-
-@dataclass(frozen=True, slots=True)
-class ConfNames:
-    """The connections that a conf file names: `conf`."""
-
-    path: str
-
-    def lines(self) -> tuple[str, ...]:
-        return (f"conf {_checked_path(self.path)}",)
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A conf file as it is there: `stored`, its owner, mode, keyed hash and masked text, and `meaning`, unless it is not."""
-
-    path: str
-
-    def lines(self) -> tuple[str, ...]:
-        return (f"stored {_checked_path(self.path)}",)
-
-
-@dataclass(frozen=True, slots=True)
-class Try:
-    """What ipsecctl there makes of a text that nobody loads: `meaning`."""
-
-    text: Secret
-
-    def lines(self) -> tuple[str, ...]:
-        return (f"try {_size(self.text)}", self.text.reveal())
-
-
-@dataclass(frozen=True, slots=True)
-class Armed:
-    """The change of a file that waits for its confirmation: `armed`, empty if none does."""
-
-    def lines(self) -> tuple[str, ...]:
-        return ("armed",)
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """The changes of an earlier run that can be taken back: `kept`."""
-
-    run: str
-
-    def lines(self) -> tuple[str, ...]:
-        return (f"kept {_check(_run, self.run, 'run')}",)
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """A conf file's new text, beside it as PATH.new: `put`."""
-
-    path: str
-    text: Secret
-
-    def lines(self) -> tuple[str, ...]:
-        return (f"put {_checked_path(self.path)} {_size(self.text)}", self.text.reveal())
-
-
-@dataclass(frozen=True, slots=True)
-class Restore:
-    """The text that a run found there, beside the file as PATH.new: `restore`."""
-
-    run: str
-    path: str
-
-    def lines(self) -> tuple[str, ...]:
-        return (f"restore {_check(_run, self.run, 'run')} {_checked_path(self.path)}",)
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """The change of a file is taken back in `seconds`, unless it is confirmed: `arm`. `kind` is add, change, remove or include.
-
-    Taking it back writes the lines of `undo`, and loads the old text `delay` seconds after the new one was unloaded.
-    """
-
-    kind: str
-    path: str
-    seconds: float
-    delay: float = 0.0
-    undo: tuple[str, ...] = ()
-
-    def lines(self) -> tuple[str, ...]:
-        return (
-            f"arm {self.kind} {_checked_path(self.path)} {self.seconds:.2f} {self.delay:.2f} {len(self.undo)}",
-            *self.undo,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Confirm:
-    """The change of a file stays, if it was not taken back already: `confirm`, which says when."""
-
-    path: str
-
-    def lines(self) -> tuple[str, ...]:
-        return (f"confirm {_checked_path(self.path)}",)
-
-
-@dataclass(frozen=True, slots=True)
-class TakeBack:
-    """The change of a file is taken back now, if it is not confirmed: `rollback`."""
-
-    path: str
-
-    def lines(self) -> tuple[str, ...]:
-        return (f"rollback {_checked_path(self.path)}",)
-
-
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """The run lock, for so many seconds: `lock`. Every change needs it; `take` takes it from whoever has it.
-
-    Ours is renewed. When another run has it the status is `held`, the body is for `holder`, and no change is made.
-    """
-
-    seconds: int
-    take: bool = False
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.seconds <= LONGEST_LOCK_S:
-            text = f"a run lock cannot be held for {self.seconds} s: 1 to {LONGEST_LOCK_S}"
-            raise RefusedError(text, kind="bad-request", obj="lock")
-
-    def lines(self) -> tuple[str, ...]:
-        return (f"lock {self.seconds}{' take' if self.take else ''}",)
-
-
-@dataclass(frozen=True, slots=True)
-class Unlock:
-    """Gives the run lock back, if it is ours: `unlock`."""
-
-    def lines(self) -> tuple[str, ...]:
-        return ("unlock",)
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One write to the FIFO: `write`. Lines that are not ours, or more than one write takes, cannot be constructed."""
-
-    commands: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        fifo.validate_write(self.commands)
-
-    def lines(self) -> tuple[str, ...]:
-        return (f"write {len(self.commands)}", *self.commands)
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """`ipsecctl -f PATH`: section `load`; `of` is the file whose change it is, which must be armed."""
-
-    path: str
-    of: str | None = None
-
-    def lines(self) -> tuple[str, ...]:
-        return (f"load {_checked_path(self.path)}{_of(self.of)}",)
-
-
-@dataclass(frozen=True, slots=True)
-class Unload:
-    """`ipsecctl -d -f PATH`: section `unload`; a flow that is gone already is no failure. `of` as of a load."""
-
-    path: str
-    of: str | None = None
-
-    def lines(self) -> tuple[str, ...]:
-        return (f"unload {_checked_path(self.path)}{_of(self.of)}",)
-
-
-@dataclass(frozen=True, slots=True)
-class Deny:
-    """A flow of type deny for these selectors, once the daemon has done what was written to it before: `deny`."""
-
-    selectors: Selectors
-
-    def lines(self) -> tuple[str, ...]:
-        return (f"deny {_matched(self.selectors)}",)
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """Takes the flow with these selectors away, whatever its type: `open`; one that is gone already is no failure."""
-
-    selectors: Selectors
-
-    def lines(self) -> tuple[str, ...]:
-        return (f"open {_matched(self.selectors)}",)
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
     """All that one visit is asked. `deadline` is in seconds; `who` is a run and an operator, for lock and log there.
@@ -350,14 +90,14 @@ class Request:
 
     def encode(self) -> bytes:
         """The request as the program reads it; what it would call malformed is refused here already."""
-        _check(_nonce, self.nonce, "nonce")
+        checked(_nonce, self.nonce, "nonce")
         if self.who or any(isinstance(verb, Lock) for verb in self.verbs):
-            _check(_who, self.who, "run and operator")
+            checked(_who, self.who, "run and operator")
         head = (
             f"{PROTOCOL} {self.nonce}",
-            f"run {_checked_path(self.run)}",
-            f"etc {_checked_path(self.etc)}",
-            f"bin {_checked_path(self.bin)}" if self.bin else "bin",
+            f"run {checked_path(self.run)}",
+            f"etc {checked_path(self.etc)}",
+            f"bin {checked_path(self.bin)}" if self.bin else "bin",
             f"who {self.who}".rstrip(),
             *([f"key {self.key}"] if self.key else []),
             f"deadline {self.deadline:.3f}",
@@ -407,11 +147,6 @@ def decode(stdout: bytes, nonce: str, verbs: Iterable[Verb] = ()) -> Answer:
     complete = done is not None and int(done[1]) == len(sections)
     unparsed = noise + (rest[done.end() :] if done is not None and complete else rest)
     return Answer(sections, complete, handshake, unparsed, _conf(sections, verbs))
-
-
-def flow_rule(selectors: Selectors) -> str:
-    """The line of ipsec.conf(5) that drops what these selectors match, both ways."""
-    return f"flow esp {_matched(selectors)} type deny"
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,26 +209,3 @@ def _body(section: Section | None) -> bytes | Unknown:
 def keyed(key: str, text: str) -> str:
     """The hash by which a gateway tells whether a text of its own is this one, as `visit.pl` makes it."""
     return sha256(f"{key}\n{text}".encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _size(text: Secret) -> int:
-    return len(text.reveal().encode("utf-8", "surrogateescape"))
-
-
-def _of(path: str | None) -> str:
-    return "" if path is None else f" of {_checked_path(path)}"
-
-
-def _matched(selectors: Selectors) -> str:
-    proto = f"proto {selectors.local.proto} " if selectors.local.proto else ""
-    return f"{proto}from {selectors.local} to {selectors.remote}"
-
-
-def _checked_path(path: str) -> str:
-    return _check(_path, path, "plain absolute path")
-
-
-def _check(pattern: re.Pattern[str], text: str, what: str) -> str:
-    if pattern.fullmatch(text) is None:
-        raise RefusedError(f"{text!a} is no {what} for a visit", kind="bad-request", obj=ascii(text))
-    return text

@@ -12,7 +12,8 @@ from math import ceil
 from ipsecfleet.errors import GatewayError, IpsecfleetError, RefusedError
 from ipsecfleet.isakmpd.snapshot import ADVICE, AGAIN, snapshot_of
 from ipsecfleet.isakmpd.steps import NO_TEXTS, Batch, Texts, batches
-from ipsecfleet.isakmpd.visit import LONGEST_LOCK_S, Answer, Lock, Section, Unlock, holder
+from ipsecfleet.isakmpd.verbs import LONGEST_LOCK_S, Lock, Unlock
+from ipsecfleet.isakmpd.visit import Answer, Section, holder
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.plan import Basis, Step
 from ipsecfleet.model.snapshot import GatewaySnapshot

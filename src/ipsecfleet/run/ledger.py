@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from ipsecfleet.errors import BugError, GatewayError, IpsecfleetError, RefusedError
 from ipsecfleet.isakmpd.snapshot import ADVICE, AGAIN
 from ipsecfleet.isakmpd.steps import command_of, lines_of
-from ipsecfleet.isakmpd.visit import CHANGES, Section
+from ipsecfleet.isakmpd.verbs import CHANGES
+from ipsecfleet.isakmpd.visit import Section
 from ipsecfleet.model.document import StepRow
 from ipsecfleet.model.plan import Step
 from ipsecfleet.model.snapshot import GatewaySnapshot

@@ -13,7 +13,8 @@ from ipsecfleet.errors import GatewayError, IpsecfleetError
 from ipsecfleet.isakmpd import visit
 from ipsecfleet.isakmpd.install import HELP
 from ipsecfleet.isakmpd.snapshot import snapshot_of
-from ipsecfleet.isakmpd.visit import Answer, ConfNames, Exchanges, Flows, Host, Report, Sad, Section, Verb
+from ipsecfleet.isakmpd.verbs import ConfNames, Exchanges, Flows, Host, Report, Sad, Verb
+from ipsecfleet.isakmpd.visit import Answer, Section
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot
 from ipsecfleet.run.fanout import fan_out

@@ -9,7 +9,7 @@ from ipsecfleet.inventory.select import resolve_gateways
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd.check import findings
 from ipsecfleet.isakmpd.classic import classic_lines
-from ipsecfleet.isakmpd.visit import Files, Verb
+from ipsecfleet.isakmpd.verbs import Files, Verb
 from ipsecfleet.model.document import Document, Finding, FlowRow, LineRow, SaRow
 from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.net import same_address

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, OperatorError, foremost
 from ipsecfleet.isakmpd.deployed import Deployed, Meaning, armed_of, kept_of, stored_of
-from ipsecfleet.isakmpd.visit import Answer, Armed, Confirm, Kept, Lock, Stored, Unlock
+from ipsecfleet.isakmpd.verbs import Armed, Confirm, Kept, Lock, Stored, Unlock
+from ipsecfleet.isakmpd.visit import Answer
 from ipsecfleet.model.document import Document, Finding, StepRow, TunnelResult
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.plan import Action, Plan, Target

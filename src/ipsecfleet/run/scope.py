@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ipsecfleet.errors import Exit, GatewayError, OperatorError
 from ipsecfleet.inventory.select import other_ends, pick, resolve_gateways
 from ipsecfleet.inventory.words import Selection
-from ipsecfleet.isakmpd.visit import Unlock, Verb
+from ipsecfleet.isakmpd.verbs import Unlock, Verb
 from ipsecfleet.model.document import GatewayRow
 from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown

@@ -16,7 +16,8 @@ from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd import host, status, visit
 from ipsecfleet.isakmpd.deployed import Meaning, armed_of, shown, stored_of, tried_of
 from ipsecfleet.isakmpd.snapshot import snapshot_of
-from ipsecfleet.isakmpd.visit import Answer, Armed, Files, Stored, Try, Verb
+from ipsecfleet.isakmpd.verbs import Armed, Files, Stored, Try, Verb
+from ipsecfleet.isakmpd.visit import Answer
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.plan import Plan, Wave
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
