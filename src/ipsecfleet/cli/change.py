@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ipsecfleet.cli.app import app, group, verb
-from ipsecfleet.cli.options import Expect, Pacing, Planning, Selecting, seconds
+from ipsecfleet.cli.options import Expect, Pacing, Planning, RunName, Selecting, seconds
 from ipsecfleet.cli.session import Session, read_text, write_text
 from ipsecfleet.errors import OperatorError
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 runs_app = group("runs", "What was done before: list it, tell its story, finish it or take it back.")
 app.add_typer(runs_app)
-
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="Its name, or the beginning of it.")]
 
 
 @verb(app, "down")

@@ -141,6 +141,7 @@ FromSnapshot = Annotated[
 ]
 
 
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Its name, or the beginning of it.")]
 Expect = Annotated[str | None, typer.Option("--expect", metavar="SHA256:...", help="Only if the plan has this digest.")]
 
 

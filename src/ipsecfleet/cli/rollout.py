@@ -1,12 +1,9 @@
 """rollout and diff: the conf files of the inventory, brought onto the gateways, and compared with them."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from ipsecfleet.cli.app import app, group, verb
-from ipsecfleet.cli.options import Rolling, Selecting
+from ipsecfleet.cli.options import Rolling, RunName, Selecting
 from ipsecfleet.cli.session import Session
 from ipsecfleet.errors import OperatorError
 
@@ -19,29 +16,21 @@ rollout_app = group(
 )
 app.add_typer(rollout_app)
 
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="Its name, or the beginning of it.")]
-
 
 @verb(rollout_app, "plan")
 def rollout_plan(session: Session, selecting: Selecting, rolling: Rolling) -> "Document":
     """Show what would change where, what goes down for how long, and what speaks against it."""
-    from ipsecfleet.run import rollouts
-
     session.dry = True
-    read = _sources(session, refusing=False)
-    document = rollouts.show(session.run(selecting.selection()), read.files, rolling.options(session.forced))
-    return _with_findings(document, read)
+    return _rolled_out(session, selecting, rolling, _sources(session))
 
 
 @verb(rollout_app, "apply")
 def rollout_apply(session: Session, selecting: Selecting, rolling: Rolling) -> "Document":
     """Change the files, load them at both ends, prove the tunnels, confirm; what is not proven is taken back."""
-    from ipsecfleet.run import rollouts
-
     session.require_consent()
-    read = _sources(session, refusing=True)
-    document = rollouts.apply(session.run(selecting.selection()), read.files, rolling.options(session.forced))
-    return _with_findings(document, read)
+    read = _sources(session)
+    _refuse_problems(read)
+    return _rolled_out(session, selecting, rolling, read)
 
 
 @verb(rollout_app, "rollback")
@@ -61,7 +50,7 @@ def diff(session: Session, selecting: Selecting) -> "Document":
     """Compare what the inventory says, what is on the disk, what is loaded, and what runs."""
     from ipsecfleet.run import drift
 
-    return drift.diff(session.run(selecting.selection()), _sources(session, refusing=False).files)
+    return drift.diff(session.run(selecting.selection()), _sources(session).files)
 
 
 def _with_findings(document: "Document", read: "Sources") -> "Document":
@@ -85,17 +74,27 @@ def _with_findings(document: "Document", read: "Sources") -> "Document":
     )
 
 
-def _sources(session: Session, *, refusing: bool) -> "Sources":
-    """The conf files of the inventory; refused, before any gateway is visited, where one has a problem."""
-    from ipsecfleet.cli.inventories import find
-    from ipsecfleet.cli.tunnels import sources
+def _rolled_out(session: Session, selecting: Selecting, rolling: Rolling, read: "Sources") -> "Document":
+    from ipsecfleet.run import rollouts
+
+    run, options = session.run(selecting.selection()), rolling.options(session.forced)
+    return _with_findings(rollouts.roll_out(run, read.files, options, session.command), read)
+
+
+def _refuse_problems(read: "Sources") -> None:
+    """Refuse, before any gateway is visited, where a conf file has a problem."""
     from ipsecfleet.errors import RefusedError
 
-    found = find(session.options.inventory)
-    read = sources(session.fleet, Path(found) if found is not None else None)
     problem = next(iter(read.problems), None)
-    if refusing and problem is not None:
+    if problem is not None:
         more = f" (and {len(read.problems) - 1} more)" if len(read.problems) > 1 else ""
         hint = problem.hint or "see all: ipsecfleet inventory check"
         raise RefusedError(f"{problem.text}{more}", kind="lint", obj=problem.subject, hint=hint)
-    return read
+
+
+def _sources(session: Session) -> "Sources":
+    """The conf files of the inventory, with what is wrong with them."""
+    from ipsecfleet.cli.inventories import find
+    from ipsecfleet.cli.tunnels import sources
+
+    return sources(session.fleet, find(session.options.inventory))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ipsecfleet.run.stopping import Stop
 
 
-MEASURED = "show"
+HAS_METRICS = "show"
 """The command that has metrics, of tunnels and gateways."""
 
 
@@ -41,7 +41,7 @@ class Session:
 
     def __init__(self, options: Globals, command: str) -> None:
         self.options = options.checked()
-        if options.output == "metrics" and command != MEASURED:
+        if options.output == "metrics" and command != HAS_METRICS:
             hint = "ipsecfleet show tunnels -o metrics, or show gateways"
             raise OperatorError(f"{command or 'this'} has no metrics", kind="usage", obj="--output", hint=hint)
         self.command = command

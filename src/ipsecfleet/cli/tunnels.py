@@ -18,7 +18,8 @@ from ipsecfleet.model.document import Document, Finding
 from ipsecfleet.model.fleet import Fleet
 from ipsecfleet.model.secret import Secret
 from ipsecfleet.model.source import Source
-from ipsecfleet.plan.lint import files_of, lint
+from ipsecfleet.plan.files import files_of
+from ipsecfleet.plan.lint import lint
 
 FOLDER = "tunnels"
 SECRETS = ".secrets"

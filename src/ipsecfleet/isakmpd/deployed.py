@@ -22,6 +22,7 @@ from ipsecfleet.model.snapshot import Unknown
 _line = re.compile(r"C (?P<verb>set|add) \[(?P<section>[^\]]+)\]:(?P<tag>[^=]+)=(?P<value>.*)")
 _head = re.compile(rb"(?P<mode>[0-7]{4}) (?P<uid>\d{1,10}) (?P<gid>\d{1,10}) (?P<hash>[0-9a-f]{64}|-)\n")
 _armed = re.compile(r"(?P<run>\S+) (?P<who>\S+) (?P<held>\d+) (?P<left>\d+) (?P<kind>\S+) (?P<file>/\S+)\n")
+_kept = re.compile(r"(?P<kind>add|change|remove|include) (?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)")
 
 _macro = re.compile(r"^(\s*#?\s*[A-Za-z0-9_]+\s*=).*", re.ASCII)
 _include = re.compile(r"""\s*include\s+"[^"'\n]*"\s*""", re.ASCII)
@@ -127,37 +128,30 @@ def stored_of(answer: Answer, verbs: Sequence[Verb]) -> Mapping[str, Deployed | 
 def tried_of(answer: Answer, verbs: Sequence[Verb]) -> tuple[Meaning | Unknown, ...]:
     """What ipsecctl made of each text of a `Try`."""
     found = (found for v, found in _matched(answer, verbs) if isinstance(v, Try))
-    return tuple(
-        f if isinstance(f, Meaning) else Unknown("not read") if not isinstance(f, Unknown) else f for f in found
-    )
+    return tuple(f if isinstance(f, Meaning | Unknown) else Unknown("not read") for f in found)
 
 
 def armed_of(answer: Answer) -> ArmedChange | None:
     """What waits for its confirmation."""
     section = answer.last("armed")
     found = _armed.fullmatch(section.body.decode("utf-8", "replace")) if section is not None and section.ok else None
-    return (
-        None
-        if found is None
-        else ArmedChange(found["run"], found["who"], int(found["left"]), found["kind"], found["file"])
-    )
+    if found is None:
+        return None
+    return ArmedChange(found["run"], found["who"], int(found["left"]), found["kind"], found["file"])
 
 
 def kept_of(answer: Answer) -> tuple[tuple[str, str], ...]:
-    """Pairs of kind and file name of the changes that a run left behind."""
+    """Pairs of kind and file name of the changes that a run left behind; what is no file name is none."""
     section = answer.last("kept")
     lines = section.body.decode("utf-8", "replace").splitlines() if section is not None and section.ok else []
-    return tuple((kind, name) for kind, _, name in (line.partition(" ") for line in lines))
+    return tuple((found["kind"], found["name"]) for found in filter(None, map(_kept.fullmatch, lines)))
 
 
 def shown(text: str) -> tuple[str, ...]:
     """The lines of a text without what could be a key, exactly as a gateway shows them of a file (masked in visit.pl)."""
     hidden = "\\" in text
-    return (
-        tuple(MASK if hidden and line else _masked(line) for line in text.removesuffix("\n").split("\n"))
-        if text
-        else ()
-    )
+    lines = text.removesuffix("\n").split("\n") if text else []
+    return tuple(MASK if hidden and line else _masked(line) for line in lines)
 
 
 def _masked(line: str) -> str:

@@ -17,7 +17,7 @@ from ipsecfleet.model.document import FileRow
 from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.snapshot import Connection, Listing, Unknown
 from ipsecfleet.model.source import Source
-from ipsecfleet.plan.files import conf_paths
+from ipsecfleet.plan.files import conf_paths, name_of, path_at
 from ipsecfleet.plan.view import View
 
 
@@ -96,7 +96,7 @@ class FileChange:
 
     @property
     def name(self) -> str:
-        return self.path.rpartition("/")[2]
+        return name_of(self.path)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -146,7 +146,7 @@ def compare(
                 changes.append(each.change(state))
     removed = [row.file for row in rows if row.state == FileState.REMOVED]
     for pattern in options.remove if options.back_to is None else ():
-        if not any(fnmatchcase(path.rpartition("/")[2], pattern) for path in removed):
+        if not any(fnmatchcase(name_of(path), pattern) for path in removed):
             notes.append(f"--remove {pattern}: no file of that name is to be removed")
     return Comparison(tuple(rows), tuple(changes), tuple(refusals), tuple(notes))
 
@@ -157,7 +157,7 @@ def unwanted(fleet: Fleet, gateway: Gateway, fact: Facts, options: RolloutOption
     Where a rollout is taken back, what the inventory has does not count.
     """
     known = () if options.back_to is not None else conf_paths(fleet, gateway)
-    return [p for p in fact.includes if p not in known and p.startswith(f"{gateway.conf_dir}/")]
+    return [p for p in fact.includes if p not in known and p == path_at(gateway, name_of(p))]
 
 
 class _File:
@@ -200,7 +200,7 @@ class _File:
         if isinstance(self.there, Unknown):
             return FileState.UNKNOWN
         if self.wanted is None:
-            called = (self.path.rpartition("/")[2], f"{self.gateway.name}:{self.path}")
+            called = (name_of(self.path), f"{self.gateway.name}:{self.path}")
             named = any(fnmatchcase(name, pattern) for name in called for pattern in remove)
             return FileState.REMOVED if named else FileState.FOREIGN
         if self.deployed is None:
@@ -231,14 +231,10 @@ class _File:
         if isinstance(self.there, Unknown):
             yield _refused("file", self.path, f"{where} could not be read: {self.there.why}")
         if state in {FileState.CHANGED, FileState.REMOVED} and self.old is None:
-            why = (
-                self.deployed.meaning.why
-                if self.deployed and isinstance(self.deployed.meaning, Unknown)
-                else "not read"
-            )
-            yield _refused(
-                "file", self.path, f"what {where} means could not be read: {why}", "correct it there by hand"
-            )
+            meaning = self.deployed.meaning if self.deployed is not None else None
+            why = meaning.why if isinstance(meaning, Unknown) else "not read"
+            text = f"what {where} means could not be read: {why}"
+            yield _refused("file", self.path, text, "correct it there by hand")
         if state is FileState.ADDED and self.deployed is not None and self.loaded:
             text = f"{where} is loaded, but ipsec.conf does not include it, and the inventory has another text"
             yield _refused("include", self.path, text, f'add the line include "{self.path}" there, or unload it')
@@ -254,9 +250,8 @@ class _File:
         _, found, rest = why.partition("the new text: ")
         number, _, words = rest.partition(":")
         place = source.place(int(number)) if found and source is not None and number.isdecimal() else where
-        yield _refused(
-            "syntax", self.path, f"{place}: ipsecctl on {self.gateway.name} refuses it: {words.strip() or why}"
-        )
+        text = f"{place}: ipsecctl on {self.gateway.name} refuses it: {words.strip() or why}"
+        yield _refused("syntax", self.path, text)
 
     def _collisions(self, new: Meaning) -> Iterable[RefusedError]:
         """A name that the daemon has with another peer, and that is not of the file as it is there."""
@@ -265,21 +260,16 @@ class _File:
         for name in new.names:
             other = there.get(name)
             if other is not None and name not in before and other.peer != new.peer(name):
-                text = (
-                    f"{self.path}: {name} is loaded on {self.gateway.name} with {other.peer}, and would be overwritten"
-                )
-                yield _refused("collision", self.path, text, "give one of them other networks")
+                text = f"{name} is loaded on {self.gateway.name} with {other.peer}, and would be overwritten"
+                yield _refused("collision", self.path, f"{self.path}: {text}", "give one of them other networks")
 
     def notes(self, state: FileState) -> Iterable[str]:
         where = f"{self.gateway.name}: {self.path}"
         if state is FileState.FOREIGN:
             yield f"{where} is in no tunnel of the inventory, and left alone; --remove takes it away"
-        if (
-            state in {FileState.UNCHANGED, FileState.INCLUDED}
-            and self.deployed is not None
-            and self.deployed.mode & 0o077
-        ):
-            yield f"{where} has mode {self.deployed.mode:04o} and holds keys: chmod 0600 it"
+        mode = self.deployed.mode if self.deployed is not None else 0
+        if state in {FileState.UNCHANGED, FileState.INCLUDED} and mode & 0o077:
+            yield f"{where} has mode {mode:04o} and holds keys: chmod 0600 it"
         if state is FileState.UNCHANGED and not self.loaded and self.old is not None:
             yield f"{where} is deployed and not loaded: ipsecfleet up loads it"
 

@@ -7,28 +7,46 @@ run.
 from collections.abc import Iterable
 
 from ipsecfleet.isakmpd.names import parse_connection
-from ipsecfleet.model.fleet import Fleet, Gateway, TunnelSpec
+from ipsecfleet.model.fleet import Fleet, Gateway, TunnelEnd, TunnelSpec
 from ipsecfleet.model.snapshot import Unknown
 from ipsecfleet.model.tunnel import End, Tunnel
 from ipsecfleet.plan.view import View
+
+
+def file_of(spec: TunnelSpec, end: TunnelEnd) -> str:
+    """The name of an end's conf file."""
+    return end.file or f"{spec.name}.conf"
+
+
+def files_of(fleet: Fleet, gateway: Gateway) -> tuple[str, ...]:
+    """The names of the conf files that the inventory has on a gateway, each once."""
+    ends = ((spec, end) for spec in fleet.tunnels for end in (spec.a, spec.b) if gateway in fleet.members(end))
+    return tuple(dict.fromkeys(file_of(spec, end) for spec, end in ends))
+
+
+def path_at(gateway: Gateway, name: str) -> str:
+    """Where a conf file of that name lies on a gateway."""
+    return f"{gateway.conf_dir}/{name}"
+
+
+def name_of(path: str) -> str:
+    """What a conf file is called, wherever it lies."""
+    return path.rpartition("/")[2]
 
 
 def conf_path(view: View, tunnel: Tunnel, end: End) -> str | None:
     """Where this end's conf file lies on its gateway, as the inventory says; None if it says nothing."""
     spec = next((s for s in view.fleet.tunnels if s.name == tunnel.name), None)
     gateway = view.fleet.gateway(end.gateway)
-    return None if spec is None or gateway is None else _path(view.fleet, spec, gateway)
+    if spec is None or gateway is None:
+        return None
+    mine = next((e for e in (spec.a, spec.b) if gateway in view.fleet.members(e)), None)
+    return path_at(gateway, file_of(spec, mine)) if mine is not None else None
 
 
 def conf_paths(fleet: Fleet, gateway: Gateway) -> tuple[str, ...]:
     """The conf files that the inventory has on a gateway, each once."""
-    paths = (_path(fleet, spec, gateway) for spec in fleet.tunnels)
-    return tuple(dict.fromkeys(path for path in paths if path is not None))
-
-
-def _path(fleet: Fleet, spec: TunnelSpec, gateway: Gateway) -> str | None:
-    mine = next((e for e in (spec.a, spec.b) if gateway in fleet.members(e)), None)
-    return f"{gateway.conf_dir}/{mine.file or f'{spec.name}.conf'}" if mine is not None else None
+    return tuple(path_at(gateway, name) for name in files_of(fleet, gateway))
 
 
 def made(view: View, tunnel: Tunnel, end: End) -> tuple[tuple[str, str], ...]:

@@ -14,6 +14,7 @@ from ipsecfleet.isakmpd.conf.transforms import Proposal
 from ipsecfleet.model.document import Finding
 from ipsecfleet.model.fleet import Fleet, Gateway, TunnelEnd, TunnelSpec
 from ipsecfleet.model.net import Selector, Selectors, same_address
+from ipsecfleet.plan.files import file_of, files_of
 
 WEAK_GROUPS = frozenset({"none", "modp768", "modp1024"})
 WEAK_ENC = frozenset({"none", "null", "3des-cbc", "blowfish", "cast128"})
@@ -33,17 +34,6 @@ def lint(fleet: Fleet, confs: Confs) -> tuple[Finding, ...]:
         chain.from_iterable(_of_rule(rule) for conf in confs.values() for rule in conf.rules),
     )
     return tuple(dict.fromkeys(found))
-
-
-def file_of(spec: TunnelSpec, end: TunnelEnd) -> str:
-    """The name of an end's conf file."""
-    return end.file or f"{spec.name}.conf"
-
-
-def files_of(fleet: Fleet, gateway: Gateway) -> tuple[str, ...]:
-    """The conf files of a gateway, each once."""
-    ends = ((spec, end) for spec in fleet.tunnels for end in (spec.a, spec.b) if gateway in fleet.members(end))
-    return tuple(dict.fromkeys(file_of(spec, end) for spec, end in ends))
 
 
 def _problem(text: str, subject: str, gateway: str | None = None, hint: str = "") -> Finding:

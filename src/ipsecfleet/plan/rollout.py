@@ -30,8 +30,8 @@ T = TypeVar("T")
 OUTAGE_S = 2 * REINIT_S
 """How long a tunnel is down that is loaded anew at both ends: 6 s between them, and the re-initialisation of the last."""
 
-MARGIN_S = 10.0
-"""What is left of the time to confirm, when a tunnel is not waited for any longer."""
+MARGIN_S = REINIT_S + 10.0
+"""What of the time to confirm is not for looking: the pause between both ends, and what the visits take."""
 
 
 def plan_round(view: View, changes: Sequence[Change], options: RolloutOptions, *, pause_s: float = 0.0) -> Plan:
@@ -273,12 +273,10 @@ class _Work:
 
 def at_once(view: View, forced: frozenset[str]) -> int:
     """How many tunnels may be down at one moment (max_tunnels_down); a rollout has no more, so it is not refused."""
+    if "tunnels-down" in forced:
+        return len(view.tunnels) + 1
     carried = sum(any(e.live for e in t.ends) for t in view.tunnels)
-    return (
-        len(view.tunnels) + 1
-        if "tunnels-down" in forced
-        else view.fleet.limits.max_tunnels_down.of(carried, at_least=1)
-    )
+    return view.fleet.limits.max_tunnels_down.of(carried, at_least=1)
 
 
 def touched(view: View, changes: Sequence[Change]) -> Iterable[RefusedError]:

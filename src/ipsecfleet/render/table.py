@@ -6,7 +6,7 @@ not answer are counted under every table that would have had rows of theirs.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 
 from ipsecfleet.model.document import (
@@ -248,7 +248,7 @@ def _which(row: DriftRow) -> str:
     return row.tunnel if row.connection in {None, row.tunnel} else f"{row.tunnel}  {row.connection}"
 
 
-def files_text(files: Iterable[FileRow], width: int) -> str:
+def files_text(files: Sequence[FileRow], width: int) -> str:
     """What becomes of every file that does not stay as it is, with its change, masked; the others are counted."""
     told = [f for f in files if f.state not in {"unchanged", "foreign"}]
     same = Counter(f.state for f in files if f.state in {"unchanged", "foreign"})

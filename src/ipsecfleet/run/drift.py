@@ -12,6 +12,7 @@ from ipsecfleet.model.document import Document, DriftRow
 from ipsecfleet.model.snapshot import Connection, Listing, Unknown
 from ipsecfleet.model.tunnel import State
 from ipsecfleet.plan.deploy import RolloutOptions, listed, tunnel_of
+from ipsecfleet.plan.files import name_of
 from ipsecfleet.plan.steps import FILE_LISTING
 from ipsecfleet.run.carrying import Run
 from ipsecfleet.run.scope import Scope, gateway_rows, troubles, unreachable_codes
@@ -21,6 +22,7 @@ EVERYTHING = RolloutOptions(remove=("*",))
 """Also what no tunnel of the inventory has is read."""
 
 SAME = "yes"
+UNREAD = "unknown"
 GOOD = frozenset({State.UP, State.REKEYING, State.BACKUP})
 """States of an end that is as it should be; a CARP backup has nothing running."""
 
@@ -74,19 +76,15 @@ class _Drift:
         return found.items()
 
     def _row(self, name: str, meaning: Meaning | None, path: str | None) -> DriftRow:
-        end = self.ends.get(name, (None, None))[1]
+        tunnel, end = self.ends.get(name) or (self._called(name, meaning), None)
         inventory, deployed = self._in_inventory(name, path), self._on_disk(name, path)
         loaded, running = self._loaded(name, meaning), end.state.value if end is not None else "down"
         good = inventory == deployed == loaded == SAME and end is not None and end.state in GOOD
-        tunnel = (
-            self.ends[name][0]
-            if name in self.ends
-            else tunnel_of(self.view, self.gateway, meaning, name)
-            if meaning
-            else name
-        )
-        file = None if path is None else path.rpartition("/")[2]
+        file = None if path is None else name_of(path)
         return DriftRow(self.gateway, tunnel, name, file, inventory, deployed, loaded, running, differs=not good)
+
+    def _called(self, name: str, meaning: Meaning | None) -> str:
+        return name if meaning is None else tunnel_of(self.view, self.gateway, meaning, name)
 
     def _in_inventory(self, name: str, path: str | None) -> str:
         if path not in self.wanted:
@@ -97,7 +95,7 @@ class _Drift:
     def _on_disk(self, name: str, path: str | None) -> str:
         stored = self.facts.stored.get(path) if path is not None else None
         if isinstance(stored, Unknown):
-            return "unknown"
+            return UNREAD
         if stored is None or (isinstance(stored.meaning, Meaning) and name not in stored.meaning.names):
             return "no"
         if path in self.wanted and stored.digest != self.wanted[path].digest:
@@ -105,6 +103,9 @@ class _Drift:
         return SAME if path in self.facts.includes else "not included"
 
     def _loaded(self, name: str, meaning: Meaning | None) -> str:
+        seen = self.view.seen(self.gateway)
+        if seen is None or isinstance(seen.connections, Unknown):
+            return UNREAD
         connection = self.there.get(name)
         if connection is None:
             return "no"
@@ -120,10 +121,12 @@ class _Drift:
         where = next((FILE_LISTING.get(w, Listing.NONE) for w, n in meaning.connections if n == name), Listing.NONE)
         if connection.listing is not where:
             return "other list"
+        if connection.missing is None:
+            return UNREAD
         if connection.missing:
             return "in part"
         if connection.peer != meaning.peer(name):
             return "other peer"
         phase1 = str(meaning.phase1(name))
         key = meaning.sections.get(phase1, "Authentication")
-        return "other key" if key is not None and self.keys.get(phase1.lower(), key) != key else ""
+        return "other key" if key is not None and self.keys.get(phase1.lower()) != key else ""

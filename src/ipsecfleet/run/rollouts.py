@@ -44,14 +44,9 @@ LOCK_S = 60
 """As long as a confirmation by hand may take."""
 
 
-def show(run: Run, sources: Sources, options: RolloutOptions) -> Document:
-    """What a rollout would do; nothing is changed."""
-    return _carried(replace(run, dry_run=True), survey(run, sources, options), options, "rollout plan")
-
-
-def apply(run: Run, sources: Sources, options: RolloutOptions) -> Document:
-    """Roll the files out, and prove it."""
-    return _carried(run, survey(run, sources, options), options, "rollout apply")
+def roll_out(run: Run, sources: Sources, options: RolloutOptions, command: str) -> Document:
+    """The files onto the gateways, and proven; of a dry run, what that would do."""
+    return _carried(run, survey(run, sources, options), options, command)
 
 
 def _carried(run: Run, surveyed: Surveyed, options: RolloutOptions, command: str) -> Document:

@@ -23,7 +23,7 @@ from ipsecfleet.model.plan import Plan, Wave
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
 from ipsecfleet.model.source import Source
 from ipsecfleet.plan.deploy import Comparison, Facts, RolloutOptions, Wanted, compare, unwanted
-from ipsecfleet.plan.lint import files_of
+from ipsecfleet.plan.files import files_of, path_at
 from ipsecfleet.plan.rollout import at_once, plan_round, touched
 from ipsecfleet.plan.up import REINIT_S
 from ipsecfleet.plan.view import View
@@ -103,7 +103,7 @@ class Survey:
             names = {t.name for t in pick(View.of(fleet, blank).tunnels, fleet, selection)}
             fleet = replace(fleet, tunnels=tuple(t for t in fleet.tunnels if t.name in names))
         return {
-            (g.name, f"{g.conf_dir}/{name}"): sources[g.name, name]
+            (g.name, path_at(g, name)): sources[g.name, name]
             for g in self.gateways
             for name in files_of(fleet, g)
             if (g.name, name) in sources
