@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from servers import wait_for
-from visits import Gateway
+from visits import Gateway, fed
 
-from ipsecfleet.isakmpd import verbs
+from ipsecfleet.isakmpd import verbs, visit
 from ipsecfleet.isakmpd.deployed import armed_of, kept_of, shown, stored_of
 from ipsecfleet.isakmpd.verbs import Arm, Armed, Confirm, Kept, Load, Lock, Put, Stored, TakeBack, Unload, Verb
 from ipsecfleet.isakmpd.visit import keyed
@@ -238,6 +238,15 @@ def test_a_confirmation_that_is_killed_in_its_middle_is_finished_by_the_watcher(
     wait_for(lambda: gone(gateway), "the watcher ends it")
     assert (path.exists(), gateway.conf.read_text(), called(gateway)) == (False, "", [])
     assert kept_of(gateway.asked(Kept("R1"))) == (("remove", "x.conf"),)
+
+
+def test_a_visit_that_is_killed_while_it_arms_leaves_somebody_to_take_it_back(gateway: Gateway) -> None:
+    gateway.tool("ipsecctl", "kill -KILL $PPID")
+    request = gateway.request(*stage(gateway, seconds=0.5))
+    assert fed(visit.program() + request.encode()).returncode != 0
+    assert not gone(gateway)
+    wait_for(lambda: gone(gateway), "it is taken back")
+    assert (conf(gateway).read_text(), [p.name for p in gateway.conf_dir.iterdir()]) == (OLD, ["x.conf"])
 
 
 def test_another_run_is_kept_out_while_a_change_waits(gateway: Gateway) -> None:

@@ -945,8 +945,8 @@ sub arm ($verb) {
         my $now  = now();
         my @head = ($who, $$, $now, $now + $verb->{seconds}, $kind, $verb->{delay}, $file);
         unlink "$home/begun";
-        put_in_place('armed', join "\n", sprintf('%s %d %.2f %.2f %s %.2f %s', @head), $verb->{undo}->@*, '');
-        watch(armed(), $verb->{seconds});
+        watch($verb->{seconds}, join "\n", sprintf('%s %d %.2f %.2f %s %.2f %s', @head), $verb->{undo}->@*, '');
+        poll(within(5), \&armed) or fail(failed => 'no watcher is there');
         ipsecctl('-n', '-f', "$file.new") if $kind =~ /^(?:add|change)\z/;
         keep($run, $kind, $file);
         rename "$file.new", $file or fail(failed => "$file: $!") if $kind eq 'add';
@@ -997,7 +997,7 @@ sub close_change ($change) {
 sub roll_back ($file) {
     my $change = our_change($file) // past_change($file) or return 'nothing was armed';
     fail(lost => "$file is confirmed") if !our_change($file) && confirmed($change);
-    change("roll back $file", sub { watch({ delay => 0, undo => [], %$change }, 0) });
+    change("roll back $file", sub { watch(0, { delay => 0, undo => [], %$change }) });
     poll($patience, sub { !our_change($file) && !-e (deciding($change))[0] })
       or fail(timeout => "the rollback of $file goes on");
     return '';
@@ -1007,7 +1007,8 @@ sub roll_back ($file) {
 sub moment () { return sprintf '%.6f', eval { require Time::HiRes; Time::HiRes::time() } // time }
 
 # Takes the change back in so many seconds, unless it is confirmed: a process that ends neither with us nor with sshd.
-sub watch ($change, $seconds) {
+# It arms the change itself where that is to be done, so that none is armed without somebody to take it back.
+sub watch ($seconds, $change) {
     my $until = now() + $seconds;
     my $pid   = fork // fail(failed => "fork: $!");
     if ($pid) {
@@ -1020,7 +1021,8 @@ sub watch ($change, $seconds) {
         my $child = fork;
         _exit(defined $child ? 0 : 1) if $child || !defined $child;
         detach();
-        wait_and_see($change, $until);
+        put_in_place('armed', $change) unless ref $change;
+        wait_and_see(ref $change ? $change : armed(), $until);
     };
     _exit(0);
 }

@@ -24,6 +24,7 @@ from ipsecfleet.lab.monitor import Monitor
 
 LIST_QUESTION = b"C get [Phase 2]:Connections\n"
 TAKEN_WITHIN = 0.5
+LOOKS = 100
 
 
 class Host:
@@ -174,12 +175,24 @@ class Host:
 
 
 def _end_processes_in(folder: Path) -> None:
-    """End every process whose working directory is there, and every tool that was started from there."""
+    """End every process whose working directory is there, and every tool that was started from there.
+
+    One that is started while the others are looked through is found the next time, until there is none.
+    """
+    for _ in range(LOOKS):
+        found = [int(process.name) for process in Path("/proc").glob("[0-9]*") if _works_in(folder, process)]
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _works_in(folder: Path, process: Path) -> bool:
     tools = os.fsencode(folder / "bin") + b"/"
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (process / "cwd").readlink().is_relative_to(folder) or tools in (process / "cmdline").read_bytes():
-                os.kill(int(process.name), signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        return (process / "cwd").readlink().is_relative_to(folder) or tools in (process / "cmdline").read_bytes()
+    return False
 
 
 def ignored(_data: bytes) -> None:
