@@ -71,6 +71,14 @@ def test_a_number_within_bounds_is_left_to_typer() -> None:
     assert imported("names", CONF, "-f", "0", "-o", "plain", code=2) == {"pydantic"}
 
 
-def test_what_goes_over_ssh_does_import_it() -> None:
-    """So that this looks at the right modules."""
-    assert {"fabric", "paramiko"} <= imported("show", "-g", "ops@127.0.0.1:1", code=3)
+def test_what_goes_over_ssh_does_import_it(tmp_path: Path) -> None:
+    """So that this looks at the right modules; fabric is for what is not reached directly with a key from a file."""
+    inventory = 'schema = 1\nfleet = "x"\n[gateway.a]\naddress = "127.0.0.1"\nport = 1\nidentity = "{}"\n'
+    key = tmp_path / "id"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    (tmp_path / "inventory.toml").write_text(inventory.format(key))
+    fast = imported("show", "-i", str(tmp_path), code=3)
+    assert "paramiko" in fast
+    assert "fabric" not in fast
+    (tmp_path / "inventory.toml").write_text(inventory.format(key) + 'jump = "ops@localhost:2"\n')
+    assert {"fabric", "paramiko"} <= imported("show", "-i", str(tmp_path), code=3)

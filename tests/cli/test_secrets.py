@@ -3,7 +3,7 @@
 import base64
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,10 +13,9 @@ from cli import Lab, Operator, Ran, running_lab, side_by_side
 from ipsecfleet.cli.inventories import load_fleet
 from ipsecfleet.isakmpd.verbs import ConfNames, Files
 from ipsecfleet.lab.scenario import TEST_PSK
-from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.run.probe import STARE, Prober
 from ipsecfleet.transport import SshTransport
-from ipsecfleet.transport.contract import Outcome
+from ipsecfleet.transport.contract import Outcome, Visit
 
 pytestmark = pytest.mark.lab
 
@@ -156,12 +155,9 @@ class Recorder:
     inner: SshTransport
     passed: list[bytes] = field(default_factory=list)
 
-    def visit(
-        self, gateway: Gateway, command: str, stdin: bytes, *, deadline_s: float, limit: int,
-        on_started: Callable[[], object] | None = None,
-    ) -> Outcome:  # fmt: skip
-        outcome = self.inner.visit(gateway, command, stdin, deadline_s=deadline_s, limit=limit, on_started=on_started)
-        self.passed += [command.encode(), stdin, outcome.stdout, outcome.stderr]
+    def visit(self, visit: Visit) -> Outcome:
+        outcome = self.inner.visit(visit)
+        self.passed += [visit.command.encode(), visit.stdin, outcome.stdout, outcome.stderr]
         return outcome
 
     def close(self) -> None:

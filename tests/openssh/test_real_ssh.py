@@ -16,7 +16,7 @@ from ipsecfleet.isakmpd import visit
 from ipsecfleet.lab.layout import GatewayDir, LabDir
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.transport import SshTransport
-from ipsecfleet.transport.contract import Outcome
+from ipsecfleet.transport.contract import Outcome, Visit
 
 pytestmark = pytest.mark.openssh
 
@@ -300,7 +300,7 @@ def ask(simulated: LabDir, sshd: RealSsh, command: str, stdin: bytes = b"") -> O
         known_hosts=str(sshd.known_hosts),
     )  # fmt: skip
     with SshTransport(ssh_config="/dev/null") as ssh:
-        return ssh.visit(gateway, command, stdin, deadline_s=10, limit=1 << 20)
+        return ssh.visit(Visit(gateway, command, stdin, deadline_s=10, limit=1 << 20))
 
 
 def freeze_at(tool: Path) -> None:

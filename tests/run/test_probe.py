@@ -140,16 +140,16 @@ def test_what_is_no_gateways_error_is_raised(error: Exception) -> None:
         Prober(FakeTransport(answer), who="RUN x@y").look([HUB])
 
 
-def test_what_a_gateway_waited_for_its_turn_counts_up_to_half() -> None:
-    asked: list[str] = []
+def test_what_a_gateway_waited_for_its_turn_counts_up_to_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked = [100.0], list[tuple[float, float]]()
 
     def answer(visited: Visit) -> Outcome:
         request = visited.stdin.partition(b"\n__END__\n")[2].decode()
-        asked.append(next(line for line in request.splitlines() if line.startswith("deadline ")))
+        told = next(line for line in request.splitlines() if line.startswith("deadline "))
+        asked.append((visited.deadline_s, float(told.split()[1])))
+        now[0] += 5.5 if len(asked) == 1 else 500
         return whole(visited)
 
-    made = Prober(FakeTransport(answer), who="RUN ops@desk")
-    for waited in (0, 5, 500):
-        made.see(HUB, GLANCE, waited_s=waited)
-    told = [float(line.split()[1]) for line in asked]
-    assert [told[0] - each for each in told] == [0.0, 5.0, 15.0]
+    monkeypatch.setattr("ipsecfleet.run.probe.monotonic", lambda: now[0])
+    Prober(FakeTransport(answer), who="RUN ops@desk").look([replace(HUB, name=n) for n in "abc"], GLANCE)
+    assert asked == [(30.0, 27.0), (25.0, 22.0), (15.0, 12.0)]

@@ -25,9 +25,9 @@ from ipsecfleet.plan.up import UpOptions
 from ipsecfleet.plan.view import View
 from ipsecfleet.run import changes
 from ipsecfleet.run.carrying import Run
-from ipsecfleet.run.fanout import Crew, Item, Result
 from ipsecfleet.run.probe import Prober
 from ipsecfleet.transport import FakeTransport, Outcome, Visit
+from ipsecfleet.transport.crew import Crew, Item, Result
 
 PSK = "test-psk-never-to-be-seen"
 LISTS = {

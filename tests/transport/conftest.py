@@ -7,7 +7,7 @@ import select
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,9 @@ import pytest
 from servers import free_port, wait_for
 
 from ipsecfleet.model.fleet import Gateway
-from ipsecfleet.transport import SshTransport
+from ipsecfleet.transport import Outcome, SshTransport, Visit, failures
+from ipsecfleet.transport.contract import Visited
+from ipsecfleet.transport.paths import Paths
 
 _CONFIG = """\
 ListenAddress 127.0.0.1:{port}
@@ -142,10 +144,42 @@ def bare_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.fixture(params=["fast", "general"])
+def path(request: pytest.FixtureRequest) -> str:
+    """Which path serves; where the installed paramiko is none that the fast one knows, it is always the general one."""
+    return str(request.param)
+
+
+@dataclass
+class Ssh:
+    """The whole transport, loaded by the first visit; with the general path alone if that is what is wanted."""
+
+    inner: SshTransport
+    path: str
+
+    @property
+    def paths(self) -> Paths:
+        paths = self.inner._loaded()
+        if paths is None:
+            raise failures.ending("hub")
+        if self.path == "general":
+            paths.fast = None
+        return paths
+
+    def visit(self, visit: Visit) -> Outcome:
+        return self.paths.visit(visit)
+
+    def visit_all(self, visits: Iterable[Visit], *, at_once: int | None = None) -> Iterator[Visited]:
+        return self.paths.visit_all(visits, at_once=at_once)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
 @pytest.fixture
-def ssh() -> Iterator[SshTransport]:
+def ssh(path: str) -> Iterator[Ssh]:
     with SshTransport() as transport:
-        yield transport
+        yield Ssh(transport, path)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,9 +17,14 @@ def run_here(visit: Visit) -> Outcome:
     return Outcome(done.stdout, done.stderr, done.returncode, time.monotonic() - began)
 
 
-@pytest.fixture(params=["fake", "ssh"])
+@pytest.fixture(params=["fake", "fast", "general"])
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
+
+
+@pytest.fixture
+def path(kind: str) -> str:
+    return kind
 
 
 @pytest.fixture
@@ -35,7 +40,7 @@ def gateway(kind: str, request: pytest.FixtureRequest) -> Gateway:
 @pytest.fixture
 def visit(transport: Transport, gateway: Gateway) -> Callable[..., Outcome]:
     def run(command: str, stdin: bytes = b"", **options: object) -> Outcome:
-        return transport.visit(gateway, command, stdin, **{"deadline_s": 5.0, "limit": 1000} | options)
+        return transport.visit(Visit(gateway, command, stdin, **{"deadline_s": 5.0, "limit": 1000} | options))
 
     return run
 
@@ -77,3 +82,33 @@ def test_a_closed_transport_visits_nobody(transport: Transport, visit: Callable[
     with pytest.raises(UnreachableError) as caught:
         visit("true")
     assert (caught.value.phase, caught.value.obj) == ("tcp", "hub")
+
+
+def test_many_come_back_as_they_end_each_with_its_own(transport: Transport, gateway: Gateway) -> None:
+    visits = [Visit(gateway, f"echo {n}; exit {n}", b"", 5.0, 100) for n in range(8)]
+    came = list(transport.visit_all(visits))
+    assert sorted(visit.command for visit, _ in came) == sorted(visit.command for visit in visits)
+    assert all(
+        result.stdout == b"%d\n" % result.exit and visit.command.endswith(f"exit {result.exit}")
+        for visit, result in came
+    )
+
+
+def test_a_failure_is_the_result_of_its_visit_alone(transport: Transport, gateway: Gateway) -> None:
+    visits = [Visit(gateway, "true", b"", 5.0, 100), Visit(gateway, "head -c 101 /dev/zero", b"", 5.0, 100)]
+    results = [result for _, result in transport.visit_all(visits, at_once=1)]
+    assert isinstance(results[0], Outcome)
+    assert isinstance(results[1], GatewayError)
+
+
+def test_a_visit_is_taken_when_it_is_its_turn(transport: Transport, gateway: Gateway) -> None:
+    taken: list[int] = []
+
+    def visits() -> Iterator[Visit]:
+        for n in range(6):
+            taken.append(n)
+            yield Visit(gateway, "true", b"", 5.0, 100)
+
+    came = [len(taken) for _ in transport.visit_all(visits(), at_once=2)]
+    assert len(came) == 6
+    assert all(now <= done + 2 for done, now in enumerate(came))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from paramiko import SSHException
 
-from ipsecfleet.transport.handshake import LINE_LIMIT, PACKET_LIMIT, Handshake
+from ipsecfleet.transport.general.handshake import LINE_LIMIT, PACKET_LIMIT, Handshake
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from threading import Barrier, Lock, Semaphore
 import pytest
 
 from ipsecfleet.errors import UnreachableError
-from ipsecfleet.transport.links import Link, Slots
+from ipsecfleet.transport.general.links import Link, Slots
 from ipsecfleet.transport.route import Route
 from ipsecfleet.transport.waiting import OverdueError, within
 

@@ -18,8 +18,8 @@ from servers import wait_for
 
 from ipsecfleet.errors import Exit, GatewayError, UnreachableError
 from ipsecfleet.model.fleet import Gateway
-from ipsecfleet.transport import Outcome, SshTransport
-from ipsecfleet.transport.links import HANDSHAKES
+from ipsecfleet.transport import Outcome, SshTransport, Visit
+from ipsecfleet.transport.manners import HANDSHAKES
 
 MEGABYTE = 1 << 20
 
@@ -27,7 +27,7 @@ MEGABYTE = 1 << 20
 def visit(
     transport: SshTransport, gateway: Gateway, command: str = "true", stdin: bytes = b"", **options: Any
 ) -> Outcome:
-    return transport.visit(gateway, command, stdin, **{"deadline_s": 5, "limit": 4 * MEGABYTE} | options)
+    return transport.visit(Visit(gateway, command, stdin, **{"deadline_s": 5, "limit": 4 * MEGABYTE} | options))
 
 
 def failure(transport: SshTransport, gateway: Gateway, command: str = "true", **options: Any) -> GatewayError:
@@ -47,8 +47,11 @@ def unreached(transport: SshTransport, gateway: Gateway, phase: str) -> Unreacha
 
 
 def socket_of(transport: SshTransport, gateway: Gateway) -> socket.socket:
-    visitor = transport._visitor
-    return visitor.links.to(visitor.route(gateway)).connection()[0].transport.sock
+    paths = transport.paths
+    route = paths.general._resolver.route(gateway)
+    if paths.fast is not None and route in paths.fast._ways:
+        return paths.fast._ways[route]._line._sock
+    return paths.general.links.to(route).connection()[0].transport.sock
 
 
 # When all is well.
@@ -102,17 +105,30 @@ def test_small_packets_are_not_held_back(ssh: SshTransport, sshd: Any) -> None:
     assert socket_of(ssh, sshd.gateway()).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+def let_it_notice(transport: SshTransport, gateway: Gateway) -> None:
+    """The fast path sees by itself that a connection has died, before the next visit; the other one at that visit."""
+    fast = transport.paths.fast
+    if fast is not None:
+        way = fast._ways[transport.paths.general._resolver.route(gateway)]
+        wait_for(lambda: way._line is None, "the fast path lets go of the connection")
+
+
 def test_a_server_that_died_between_visits_is_logged_in_to_again(ssh: SshTransport, sshd: Any) -> None:
     first = int(visit(ssh, sshd.gateway(), "echo $PPID").stdout)
     os.kill(first, signal.SIGKILL)
+    let_it_notice(ssh, sshd.gateway())
     assert int(visit(ssh, sshd.gateway(), "echo $PPID").stdout) != first
 
 
-def test_a_server_that_froze_between_visits_is_logged_in_to_again(ssh: SshTransport, sshd: Any) -> None:
+def test_a_server_that_froze_between_visits_is_logged_in_to_again(
+    ssh: SshTransport, sshd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ipsecfleet.transport.fast.line.ASKED_EVERY_S", 0.2)
     gateway = sshd.gateway(connect_timeout=1)
     first = int(visit(ssh, gateway, "echo $PPID").stdout)
     os.kill(first, signal.SIGSTOP)
     try:
+        let_it_notice(ssh, gateway)
         assert int(visit(ssh, gateway, "echo $PPID").stdout) != first
     finally:
         os.kill(first, signal.SIGKILL)
@@ -329,14 +345,14 @@ def test_a_frozen_server_keeps_no_process_from_its_end(sshd: Any) -> None:
         import os, signal
         from ipsecfleet.errors import GatewayError
         from ipsecfleet.model.fleet import Gateway, Paths
-        from ipsecfleet.transport import SshTransport
+        from ipsecfleet.transport import SshTransport, Visit
         gateway = {sshd.gateway()!r}
         transport = SshTransport()
-        pid = int(transport.visit(gateway, "echo $PPID", b"", deadline_s=5, limit=100).stdout)
+        pid = int(transport.visit(Visit(gateway, "echo $PPID", b"", deadline_s=5, limit=100)).stdout)
         print(pid, flush=True)
         try:
-            transport.visit(gateway, "cat", b"x" * {8 * MEGABYTE}, deadline_s=0.3, limit=100,
-                            on_started=lambda: os.kill(pid, signal.SIGSTOP))
+            transport.visit(Visit(gateway, "cat", b"x" * {8 * MEGABYTE}, deadline_s=0.3, limit=100,
+                                  on_started=lambda: os.kill(pid, signal.SIGSTOP)))
         except GatewayError as error:
             print(error.phase)
     """
@@ -353,15 +369,15 @@ def test_output_without_end_is_cut_off_in_little_memory(sshd: Any) -> None:
     script = f"""
         import resource
         from ipsecfleet.errors import GatewayError
-        from ipsecfleet.transport import SshTransport
+        from ipsecfleet.transport import SshTransport, Visit
         from ipsecfleet.model.fleet import Gateway, Paths
         gateway = {sshd.gateway()!r}
         transport = SshTransport()
-        transport.visit(gateway, "true", b"", deadline_s=5, limit=100)
+        transport.visit(Visit(gateway, "true", b"", deadline_s=5, limit=100))
         used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         before = used()
         try:
-            transport.visit(gateway, "yes & yes >&2", b"", deadline_s=20, limit={4 * MEGABYTE})
+            transport.visit(Visit(gateway, "yes & yes >&2", b"", deadline_s=20, limit={4 * MEGABYTE}))
         except GatewayError as error:
             print(used() - before, error.message)
     """

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ipsecfleet.errors import UnreachableError
-from ipsecfleet.transport import SshTransport, add_host, replace_host
+from ipsecfleet.transport import SshTransport, Visit, add_host, replace_host
 from ipsecfleet.transport.trust import fetch_host_keys
 
 
@@ -36,7 +36,7 @@ def test_what_is_added_is_then_trusted(
     gateway = sshd.gateway(known_hosts=str(known))
     shown = fetch_host_keys(gateway)
     known.write_text(change(known.read_text(), shown.name, shown.keys))
-    assert ssh.visit(gateway, "true", b"", deadline_s=5, limit=10).exit == 0
+    assert ssh.visit(Visit(gateway, "true", b"", deadline_s=5, limit=10)).exit == 0
 
 
 def test_who_is_not_there_shows_nothing(sshd: Any, listen: Callable[..., Any]) -> None:

@@ -45,9 +45,9 @@ class Globals:
     inventory: Annotated[
         Path | None, typer.Option("-i", "--inventory", metavar="PATH", help="Inventory file or folder.")
     ] = None
-    fanout: Annotated[int | None, typer.Option("-f", "--fanout", metavar="N", min=1, help="Gateways at once (32).")] = (
-        None
-    )
+    fanout: Annotated[
+        int | None, typer.Option("-f", "--fanout", metavar="N", min=1, help="Gateways at once (all).")
+    ] = None
     connect_timeout: Annotated[
         str | None, typer.Option("--connect-timeout", metavar="TIME", help="For each phase of connecting (5s).")
     ] = None

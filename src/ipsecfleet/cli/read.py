@@ -58,6 +58,7 @@ def show(
 
         if from_snapshot is not None or save is not None or what != "tunnels":
             raise OperatorError("--watch is for tunnels as they are", kind="usage", obj="--watch")
+        session.again = True
         return Watch(session, seconds(watch, None, "--watch") or 0.0).run(lambda: _show(reading, what))
     if save is not None:
         reading.prober.keep = True

@@ -47,6 +47,8 @@ class Session:
         self.command = command
         self.moment = time.time()
         self.dry = bool(options.dry_run)
+        self.again = False
+        """Whether gateways are visited more than once."""
         self.told: set[str] = set()
 
     @cached_property
@@ -65,9 +67,9 @@ class Session:
 
         connect = seconds(self.options.connect_timeout, None, "--connect-timeout")
         return Prober(
-            SshTransport(connect_timeout=connect),
+            SshTransport(connect_timeout=connect, keep=self.again, warn=self.warn),
             who=f"{self.run_id} {_operator()}",
-            fanout=self.options.fanout or 32,
+            fanout=self.options.fanout,
             timeout=seconds(self.options.timeout, None, "--timeout"),
             arrived=self.progress.arrived,
         )
@@ -100,6 +102,7 @@ class Session:
         from ipsecfleet.run.acting import Locking
         from ipsecfleet.run.carrying import Run
 
+        self.again = True
         self.prober.keep = True
         return Run(
             fleet=self.fleet,
@@ -137,6 +140,10 @@ class Session:
     def asks(self) -> bool:
         """Whether somebody can be asked."""
         return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def warn(self, text: str) -> None:
+        """Say something that is worth knowing and stops nothing."""
+        self._say(f"warning: {text}", always=True)
 
     def require_consent(self) -> None:
         """Before anything is contacted: a changing verb needs a terminal, --yes or --dry-run."""

@@ -98,7 +98,7 @@ def trust(
     chosen = resolve_gateways(session.fleet, Selection.of(gateways=gateways), default_all=False)
     timeout = seconds(session.options.connect_timeout, None, "--connect-timeout")
     job = Trust(frozenset(fingerprint or ()), replace, _ask_about, timeout, session.dry)
-    return job.all(chosen, session.options.fanout or 32)
+    return job.all(chosen, session.options.fanout)
 
 
 def _ask_about(gateway: str, shown: "ShownKeys") -> bool:

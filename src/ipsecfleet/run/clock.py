@@ -8,8 +8,8 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
-from ipsecfleet.run.fanout import NOTICED_S, Crew, Item, Result
 from ipsecfleet.run.stopping import Stop
+from ipsecfleet.transport.crew import NOTICED_S, Crew, Item, Result
 
 
 class Clock(Protocol):

@@ -19,11 +19,11 @@ from ipsecfleet.plan.view import View
 from ipsecfleet.run.acting import Acted, Actor, Locking
 from ipsecfleet.run.clock import Clock
 from ipsecfleet.run.event import Event, Kind, Listener, nobody
-from ipsecfleet.run.fanout import fan_out
 from ipsecfleet.run.ledger import Ledger
 from ipsecfleet.run.probe import STARE, Prober
 from ipsecfleet.run.staggering import POLL_S, Staggering
 from ipsecfleet.run.stopping import Stop
+from ipsecfleet.transport.crew import fan_out
 
 CONFIRMED_WITHIN = 3
 """How often a confirmation is tried."""

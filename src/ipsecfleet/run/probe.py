@@ -5,7 +5,7 @@ operator sees of a failure names the gateway, the phase and the next step.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -14,11 +14,10 @@ from ipsecfleet.isakmpd import visit
 from ipsecfleet.isakmpd.install import HELP
 from ipsecfleet.isakmpd.snapshot import snapshot_of
 from ipsecfleet.isakmpd.verbs import ConfNames, Exchanges, Flows, Host, Report, Sad, Verb
-from ipsecfleet.isakmpd.visit import Answer, Section
+from ipsecfleet.isakmpd.visit import Answer, Request, Section
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot
-from ipsecfleet.run.fanout import fan_out
-from ipsecfleet.transport.contract import Outcome, Transport
+from ipsecfleet.transport.contract import Outcome, Transport, Visit
 
 LIMIT = 64 * 1024 * 1024
 """The most bytes one visit may answer."""
@@ -41,12 +40,13 @@ Arrived = Callable[[str, GatewaySnapshot | GatewayError], None]
 class Prober:
     """Visits gateways over one transport; `who` stands in the gateway's own log beside every change.
 
-    `arrived` hears of every gateway as it answers; with `keep` the last answer of each stays in `answers`.
+    At most `fanout` gateways are visited at once. `arrived` hears of every one as it answers; with `keep` the last
+    answer of each stays in `answers`.
     """
 
     transport: Transport
     who: str
-    fanout: int = 32
+    fanout: int | None = None
     timeout: float | None = None
     arrived: Arrived = field(default=lambda _gateway, _seen: None)
     keep: bool = False
@@ -63,40 +63,57 @@ class Prober:
         failed: dict[str, GatewayError] = {}
         asked = conf or {}
         wanted = {g.name: g for g in gateways}
-        began = monotonic()
-
-        def see(gateway: Gateway) -> GatewaySnapshot:
-            return self.see(gateway, verbs, asked.get(gateway.name, ()), waited_s=int(monotonic() - began))
-
-        looks = fan_out(wanted.values(), see, limit=self.fanout)
-        for gateway, result in looks:
-            if isinstance(result, GatewayError):
-                failed[gateway.name] = result
-            elif isinstance(result, Exception):
-                raise result
+        answers = self.visit_all(wanted.values(), lambda g: (*verbs, *map(ConfNames, asked.get(g.name, ()))))
+        for gateway, answer in answers:
+            if isinstance(answer, GatewayError):
+                failed[gateway.name] = answer
+                self.arrived(gateway.name, answer)
             else:
-                seen[gateway.name] = result
-            self.arrived(gateway.name, result)
+                seen[gateway.name] = snapshot_of(gateway.name, answer)
+                self.arrived(gateway.name, seen[gateway.name])
         return Snapshot({n: seen[n] for n in wanted if n in seen}, {n: failed[n] for n in wanted if n in failed})
 
-    def see(
-        self, gateway: Gateway, verbs: Sequence[Verb], conf: Sequence[str] = (), *, waited_s: int = 0
-    ) -> GatewaySnapshot:
+    def see(self, gateway: Gateway, verbs: Sequence[Verb]) -> GatewaySnapshot:
         """One gateway's snapshot."""
-        answer = self.visit(gateway, (*verbs, *(ConfNames(path) for path in conf)), waited_s=waited_s)
-        return snapshot_of(gateway.name, answer)
+        return snapshot_of(gateway.name, self.visit(gateway, verbs))
 
-    def visit(self, gateway: Gateway, verbs: Sequence[Verb], *, waited_s: int = 0, key: str = "") -> Answer:
-        """One exec of the visit program; raises GatewayError unless its answer is whole.
+    def visit(self, gateway: Gateway, verbs: Sequence[Verb]) -> Answer:
+        """One exec of the visit program; raises GatewayError unless its answer is whole."""
+        asking = self._asking(gateway, verbs)
+        return self._answer(asking, self.transport.visit(asking.visit))
+
+    def visit_all(
+        self, gateways: Iterable[Gateway], verbs: Callable[[Gateway], Sequence[Verb]], key: str = ""
+    ) -> Iterator[tuple[Gateway, Answer | GatewayError]]:
+        """The same of many side by side, each with its own verbs; answers and failures as they arrive.
 
         Secrets are told as hashes under `key`, if there is one.
+        """
+        asked: dict[str, _Asking] = {}
+        began = monotonic()
+
+        def visits() -> Iterator[Visit]:
+            for gateway in gateways:
+                asking = self._asking(gateway, verbs(gateway), waited_s=int(monotonic() - began), key=key)
+                asked[gateway.name] = asking
+                yield asking.visit
+
+        for made, result in self.transport.visit_all(visits(), at_once=self.fanout):
+            try:
+                answer: Answer | GatewayError = self._answer(asked.pop(made.gateway.name), result)
+            except GatewayError as error:
+                answer = error
+            yield made.gateway, answer
+
+    def _asking(self, gateway: Gateway, verbs: Sequence[Verb], *, waited_s: int = 0, key: str = "") -> "_Asking":
+        """A visit that is to be made.
 
         What a gateway `waited_s` for its turn, in whole seconds, counts for its deadline, up to half of that: so one
         that is frozen does not hold up a look at many for longer than if it had been the first.
         """
         limit = self.timeout or gateway.command_timeout
         deadline = max(limit - waited_s, limit / 2)
-        request = visit.Request(
+        request = Request(
             nonce=secrets.token_hex(16),
             run=gateway.paths.run,
             etc=gateway.paths.etc,
@@ -108,16 +125,29 @@ class Prober:
         )
         command = visit.remote_command(gateway.privilege)
         program = b"" if gateway.privilege == "restricted" else visit.program()
-        stdin = program + request.encode()
-        outcome = self.transport.visit(gateway, command, stdin, deadline_s=deadline, limit=LIMIT)
-        answer = visit.decode(outcome.stdout, request.nonce, verbs)
+        return _Asking(Visit(gateway, command, program + request.encode(), deadline, LIMIT), request)
+
+    def _answer(self, asking: "_Asking", result: Outcome | Exception) -> Answer:
+        """What a gateway answered; raises GatewayError unless that is whole."""
+        if isinstance(result, Exception):
+            raise result
+        gateway = asking.visit.gateway
+        answer = visit.decode(result.stdout, asking.request.nonce, asking.request.verbs)
         if not answer.complete:
-            raise _incomplete(gateway, answer, outcome)
+            raise _incomplete(gateway, answer, result)
         if (refused := answer.last("request")) is not None:
             raise _not_understood(gateway, refused)
         if self.keep:
             self.answers[gateway.name] = answer
         return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """A visit and the request that it carries."""
+
+    visit: Visit
+    request: Request
 
 
 def _incomplete(gateway: Gateway, answer: Answer, outcome: Outcome) -> IpsecfleetError:

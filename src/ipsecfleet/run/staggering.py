@@ -17,9 +17,9 @@ from ipsecfleet.plan.view import View
 from ipsecfleet.run.acting import Acted, Actor
 from ipsecfleet.run.clock import Clock
 from ipsecfleet.run.event import Event, Kind
-from ipsecfleet.run.fanout import Crew
 from ipsecfleet.run.ledger import Ledger
 from ipsecfleet.run.probe import STARE, Prober
+from ipsecfleet.transport.crew import Crew
 
 POLL_S = 1.0
 """How often a negotiation is looked at, in the gateway's seconds."""

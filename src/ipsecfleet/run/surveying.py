@@ -29,7 +29,6 @@ from ipsecfleet.plan.up import REINIT_S
 from ipsecfleet.plan.view import View
 from ipsecfleet.plan.waves import Change, grouped, in_rounds, in_waves
 from ipsecfleet.run.carrying import Run
-from ipsecfleet.run.fanout import fan_out
 from ipsecfleet.run.probe import STARE
 
 Sources = Mapping[tuple[str, str], Source]
@@ -151,12 +150,7 @@ def visited(
     run: Run, gateways: Iterable[Gateway], verbs: Callable[[Gateway], Sequence[Verb]], key: str = ""
 ) -> dict[str, Answer | GatewayError]:
     """What every gateway answers to its own verbs."""
-    answers: dict[str, Answer | GatewayError] = {}
-    for gateway, result in fan_out(gateways, lambda g: run.prober.visit(g, verbs(g), key=key), limit=run.prober.fanout):
-        if isinstance(result, Exception) and not isinstance(result, GatewayError):
-            raise result
-        answers[gateway.name] = result
-    return answers
+    return {gateway.name: answer for gateway, answer in run.prober.visit_all(gateways, verbs, key)}
 
 
 def all_of(answers: Mapping[str, Answer | GatewayError]) -> dict[str, Answer]:

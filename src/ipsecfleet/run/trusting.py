@@ -10,7 +10,7 @@ from pathlib import Path
 from ipsecfleet.errors import Exit, IpsecfleetError, RefusedError, foremost
 from ipsecfleet.model.document import Document, Finding
 from ipsecfleet.model.fleet import Gateway
-from ipsecfleet.run.fanout import fan_out
+from ipsecfleet.transport.crew import fan_out
 from ipsecfleet.transport.known_hosts import REVOKED, HostKey, add_host, read_known_hosts, replace_host
 from ipsecfleet.transport.trust import ShownKeys, fetch_host_keys
 
@@ -30,7 +30,7 @@ class Trust:
     fetch: Callable[[Gateway, float | None], ShownKeys] = fetch_host_keys
     findings: list[Finding] = field(default_factory=list)
 
-    def all(self, gateways: Iterable[Gateway], fanout: int) -> Document:
+    def all(self, gateways: Iterable[Gateway], fanout: int | None) -> Document:
         """One gateway after the other is asked about; their keys are fetched side by side."""
         errors: list[IpsecfleetError] = []
         codes: list[Exit] = []

@@ -5,8 +5,8 @@ raises says how far it came: `UnreachableError` (phase tcp, banner, kex, hostkey
 command was started, `GatewayError` with phase command that one was, and may still run.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ipsecfleet.model.fleet import Gateway
@@ -22,22 +22,39 @@ class Outcome:
     elapsed_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One command for one gateway, with its input.
+
+    It has `deadline_s` seconds (connecting has limits of its own) and `limit` bytes of output. `on_started` is called,
+    on any thread, once the gateway has accepted the command.
+    """
+
+    gateway: Gateway
+    command: str
+    stdin: bytes = field(repr=False)
+    deadline_s: float
+    limit: int
+    on_started: Callable[[], object] | None = None
+
+
+Visited = tuple[Visit, Outcome | Exception]
+"""A visit and what became of it."""
+
+
 class Transport(Protocol):
-    """The way to the gateways; safe to be called from several threads, one connection per gateway for its life."""
+    """The way to the gateways; safe to be called from several threads, one connection per gateway for its life.
 
-    def visit(  # noqa: PLR0913  a visit is made of these
-        self,
-        gateway: Gateway,
-        command: str,
-        stdin: bytes,
-        *,
-        deadline_s: float,
-        limit: int,
-        on_started: Callable[[], object] | None = None,
-    ) -> Outcome:
-        """Run a command within `deadline_s` (connecting has limits of its own) and `limit` bytes of output.
+    A command is never repeated.
+    """
 
-        A command is never repeated; `on_started` is called, on any thread, once the gateway has accepted it.
+    def visit(self, visit: Visit) -> Outcome:
+        """Run one command."""
+
+    def visit_all(self, visits: Iterable[Visit], *, at_once: int | None = None) -> Iterator[Visited]:
+        """Run many side by side, at most so many at once; each comes back as it ends.
+
+        A visit is taken from `visits` when it is its turn.
         """
 
     def close(self) -> None:

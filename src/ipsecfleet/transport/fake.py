@@ -1,22 +1,10 @@
 """A transport without a network: a function answers each visit. For tests and for whoever embeds the engine."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 
-from ipsecfleet.errors import GatewayError, UnreachableError
-from ipsecfleet.model.fleet import Gateway
-from ipsecfleet.transport.contract import Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """One visit, as it was asked for."""
-
-    gateway: Gateway
-    command: str
-    stdin: bytes
-    deadline_s: float
+from ipsecfleet.transport import failures
+from ipsecfleet.transport.contract import Outcome, Visit, Visited
 
 
 class FakeTransport:
@@ -28,32 +16,31 @@ class FakeTransport:
         self._closed = False
         self.visits: list[Visit] = []
 
-    def visit(  # noqa: PLR0913  a visit is made of these
-        self,
-        gateway: Gateway,
-        command: str,
-        stdin: bytes,
-        *,
-        deadline_s: float,
-        limit: int,
-        on_started: Callable[[], object] | None = None,
-    ) -> Outcome:
+    def visit(self, visit: Visit) -> Outcome:
         """Ask the function; limit and deadline hold here as they do on a network."""
-        visit = Visit(gateway, command, stdin, deadline_s)
         self._note(visit)
         outcome = self._answer(visit)
-        if on_started is not None:
-            on_started()
-        if outcome.elapsed_s > deadline_s:
-            raise GatewayError(f"no end: the command on {gateway.name} ran over {deadline_s:g} s", obj=gateway.name)
-        if len(outcome.stdout) + len(outcome.stderr) > limit:
-            raise GatewayError(f"too much output: {gateway.name} sent more than {limit} bytes", obj=gateway.name)
+        if visit.on_started is not None:
+            visit.on_started()
+        received = len(outcome.stdout) + len(outcome.stderr)
+        if outcome.elapsed_s > visit.deadline_s:
+            raise failures.no_end(visit, received)
+        if received > visit.limit:
+            raise failures.too_much(visit)
         return outcome
+
+    def visit_all(self, visits: Iterable[Visit], *, at_once: int | None = None) -> Iterator[Visited]:  # noqa: ARG002
+        """One after the other, in their order."""
+        for visit in visits:
+            try:
+                yield visit, self.visit(visit)
+            except Exception as error:  # noqa: BLE001  handed to whoever takes the results
+                yield visit, error
 
     def _note(self, visit: Visit) -> None:
         with self._lock:
             if self._closed:
-                raise UnreachableError("the transport is closed", phase="tcp", obj=visit.gateway.name)
+                raise failures.ending(visit.gateway.name)
             self.visits.append(visit)
 
     def close(self) -> None:

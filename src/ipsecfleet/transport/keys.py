@@ -7,6 +7,7 @@ used through the agent, found there by its public half.
 """
 
 from base64 import b64decode
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -49,11 +50,21 @@ class KeyRing:
         """The one key for a login."""
         if not identities:
             return _from_agent(None) or self._default()
-        paths = [Path(path).expanduser() for path in identities]
-        path = next((path for path in paths if path.exists() or _public(path).exists()), None)
+        path = _first(identities)
         if path is None:
-            raise _problem(f"no such key: {paths[0]}", "set identity in the inventory or IdentityFile in ssh_config")
+            text = f"no such key: {Path(identities[0]).expanduser()}"
+            raise _problem(text, "set identity in the inventory or IdentityFile in ssh_config")
         return self._from_file(path)
+
+    def file_key(self, identities: tuple[str, ...]) -> Offer | None:
+        """The same key where it is a file's that can be read; None where an agent has a say, or something is wrong."""
+        path = _first(identities)
+        if path is None or not path.exists() or path == _public(path):
+            return None
+        with suppress(UnreachableError):
+            key = self._read(path)
+            return Offer(key, str(path)) if key is not None else None
+        return None
 
     def _default(self) -> Offer:
         paths = (Path(path).expanduser() for path in _DEFAULTS)
@@ -85,6 +96,12 @@ class KeyRing:
                         f"key {path} cannot be used: {error}", "point identity at a readable private key"
                     ) from error
             return self._keys[path]
+
+
+def _first(identities: tuple[str, ...]) -> Path | None:
+    """The first identity of which there is any half."""
+    paths = (Path(path).expanduser() for path in identities)
+    return next((path for path in paths if path.exists() or _public(path).exists()), None)
 
 
 def _from_agent(blob: bytes | None, source: str = "the agent") -> Offer | None:

@@ -1,14 +1,16 @@
-"""From a gateway to the way there: fabric resolves, what the inventory says wins over ssh_config.
+"""From a gateway to the way there: what the inventory says wins over ssh_config.
 
-fabric's own gateway resolution is not used: it copies the whole ssh_config for every hop and opens each jump host
-once per target. A `Route` is a value, so equal hops are one connection.
+Hosts are resolved by paramiko's ssh_config, in a twentieth of the time in which a `fabric.Connection` resolves one,
+and by its rules: `[user@]host[:port]`, HostName, User, Port, then our own user and 22. fabric's own gateway resolution
+opens each jump host once per target. A `Route` is a value, so equal hops are one connection.
 """
 
+import getpass
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
-import fabric
 import paramiko
 
 from ipsecfleet.errors import OperatorError
@@ -42,34 +44,52 @@ class Route:
         return f"{self.name} ({self.host} port {self.port})"
 
 
-class Resolver:
-    """Turns gateways into routes; ssh_config is read once.
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What ssh_config makes of a host that was written as `[user@]host[:port]`."""
 
-    One at a time: invoke's Config, of which fabric's is one, merges itself anew at every use, and another thread would
-    find it empty meanwhile.
-    """
+    alias: str
+    host: str
+    port: int
+    user: str
+    config: Any
+
+    @property
+    def place(self) -> _Place:
+        return self.host, self.port
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        return tuple(self.config.get("identityfile", ()))
+
+
+class Resolver:
+    """Turns gateways into routes; ssh_config is read once, and each gateway resolved once."""
 
     def __init__(self, ssh_config: str | None, known_hosts: tuple[str, ...], timeout: float | None) -> None:
         self._path = ssh_config
-        self._config = fabric.Config(lazy=True, ssh_config=load_ssh_config(ssh_config))
+        self._config = load_ssh_config(ssh_config)
         self._known_hosts = known_hosts
         self._timeout = timeout
         self._lock = Lock()
+        self._routes: dict[Gateway, Route] = {}
 
     def route(self, gateway: Gateway) -> Route:
         """The route to a gateway, through its jump hosts."""
         try:
             with self._lock:
-                return self._route(gateway)
+                if gateway not in self._routes:
+                    self._routes[gateway] = self._route(gateway)
+                return self._routes[gateway]
         except (ValueError, paramiko.SSHException) as error:
             hint = "check its address, port and jump in the inventory and its block in ssh_config"
             raise OperatorError(f"no route to {gateway.name}: {error}", hint=hint, obj=gateway.name) from error
 
     def _route(self, gateway: Gateway) -> Route:
         found = self._resolve(gateway.address, gateway.user, gateway.port)
-        jump = gateway.jump or found.ssh_config.get("proxyjump")
-        via = self._jumps(jump, gateway, (_place(found),))
-        identities = (gateway.identity,) if gateway.identity else _identities(found)
+        jump = gateway.jump or found.config.get("proxyjump")
+        via = self._jumps(jump, gateway, (found.place,))
+        identities = (gateway.identity,) if gateway.identity else found.identities
         command = None if jump else self._proxy_command(found)
         return self._made(found, gateway, name=gateway.name, identities=identities, via=via, proxy_command=command)
 
@@ -83,36 +103,43 @@ class Resolver:
 
     def _hop(self, hop: str, via: Route | None, gateway: Gateway, seen: tuple[_Place, ...]) -> Route | None:
         found = self._resolve(hop)
-        if _place(found) in seen:  # a block for all hosts names the jump host: it is its own way in
+        if found.place in seen:  # a block for all hosts names the jump host: it is its own way in
             return via
         command = None
         if via is None:
-            jump = found.ssh_config.get("proxyjump")
-            via = self._jumps(jump, gateway, (*seen, _place(found)))
+            jump = found.config.get("proxyjump")
+            via = self._jumps(jump, gateway, (*seen, found.place))
             command = None if jump else self._proxy_command(found)
-        identities = _identities(found) or ((gateway.identity,) if gateway.identity else ())
-        name = f"jump host {found.original_host}"
+        identities = found.identities or ((gateway.identity,) if gateway.identity else ())
+        name = f"jump host {found.alias}"
         return self._made(found, gateway, name=name, identities=identities, via=via, proxy_command=command)
 
-    def _proxy_command(self, found: Any) -> str | None:
+    def _proxy_command(self, found: _Found) -> str | None:
         """The command, whose %p and %r paramiko has filled in from ssh_config alone, with our port and user in them."""
-        if found.ssh_config.get("proxycommand") is None:
+        if found.config.get("proxycommand") is None:
             return None
         config = load_ssh_config(self._path, first=(f"Port {found.port}", f"User {found.user}"))
-        return str(config.lookup(found.original_host)["proxycommand"])
+        return str(config.lookup(found.alias)["proxycommand"])
 
-    def _resolve(self, host: str, user: str | None = None, port: int | None = None) -> Any:
-        """What fabric makes of a host, not opened.
-
-        Without connect_kwargs it collects the keys of all hosts in the shared config; the timeout is ours.
-        """
-        kwargs = {"allow_agent": False}
-        return fabric.Connection(
-            host, user=user, port=port, gateway=False, config=self._config, connect_kwargs=kwargs, connect_timeout=1
+    def _resolve(self, written: str, user: str | None = None, port: int | None = None) -> _Found:
+        named, alias, at = _shorthand(written)
+        if (named and user) or (at and port):
+            raise ValueError(f"{written} says itself what is said of it elsewhere")
+        config = self._config.lookup(alias)
+        return _Found(
+            alias=alias,
+            host=config.get("hostname", alias),
+            port=at or port or int(config.get("port", 22)),
+            user=named or user or config.get("user") or self._own_name,
+            config=config,
         )
 
-    def _made(self, found: Any, gateway: Gateway, **own: Any) -> Route:
-        alias = found.ssh_config.get("hostkeyalias")
+    @cached_property
+    def _own_name(self) -> str:
+        return getpass.getuser()
+
+    def _made(self, found: _Found, gateway: Gateway, **own: Any) -> Route:
+        alias = found.config.get("hostkeyalias")
         return Route(
             host=found.host,
             port=found.port,
@@ -123,15 +150,16 @@ class Resolver:
             **own,
         )
 
-    def _known_hosts_of(self, found: Any, gateway: Gateway) -> tuple[str, ...]:
+    def _known_hosts_of(self, found: _Found, gateway: Gateway) -> tuple[str, ...]:
         if gateway.known_hosts:
             return (gateway.known_hosts,)
-        return self._known_hosts or tuple(found.ssh_config.get("userknownhostsfile", "").split()) or _KNOWN_HOSTS
+        return self._known_hosts or tuple(found.config.get("userknownhostsfile", "").split()) or _KNOWN_HOSTS
 
 
-def _place(found: Any) -> _Place:
-    return found.host, found.port
-
-
-def _identities(found: Any) -> tuple[str, ...]:
-    return tuple(found.ssh_config.get("identityfile", ()))
+def _shorthand(written: str) -> tuple[str | None, str, int | None]:
+    """User, host and port of `[user@]host[:port]`; an IPv6 address has no port there."""
+    user, _, rest = written.rpartition("@")
+    host, colon, port = rest.rpartition(":")
+    if not colon or ":" in host:
+        return user or None, rest, None
+    return user or None, host, int(port) if port else None

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from ipsecfleet.errors import UnreachableError
 from ipsecfleet.model.fleet import Gateway
+from ipsecfleet.transport.credentials import Credentials
 from ipsecfleet.transport.failures import unreachable
+from ipsecfleet.transport.general.links import Links
+from ipsecfleet.transport.general.opening import Attempt
 from ipsecfleet.transport.known_hosts import HostKey
-from ipsecfleet.transport.opening import Attempt
-from ipsecfleet.transport.route import Route
-from ipsecfleet.transport.visiting import Visitor
+from ipsecfleet.transport.loading import load
+from ipsecfleet.transport.route import Resolver, Route
 
 _TYPES = (("ssh-ed25519",), ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"), ("ssh-rsa",))
 
@@ -30,13 +32,14 @@ def fetch_host_keys(
     gateway: Gateway, timeout: float | None = None, *, known_hosts: tuple[str, ...] = (), ssh_config: str | None = None
 ) -> ShownKeys:
     """All host keys that a gateway shows, ed25519 first; raises `UnreachableError`."""
-    visitor = Visitor(ssh_config, known_hosts, timeout)
+    load()
+    route = Resolver(ssh_config, known_hosts, timeout).route(gateway)
+    links = Links(Credentials())
     try:
-        route = visitor.route(gateway)
-        via = visitor.links.via(route)
+        via = links.via(route)
         keys = [key for types in _TYPES if (key := _shown(route, via, types)) is not None]
     finally:
-        visitor.links.close()
+        links.close()
     if not keys:
         raise unreachable(route, "hostkey", f"no host key: {route.where} has none of a type that is supported")
     return ShownKeys(route.host_key_name, route.known_hosts[0], tuple(keys))

@@ -12,7 +12,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class OverdueError(Exception):
+class OverdueError(TimeoutError):
     """The call was still running when its time was up."""
 
 

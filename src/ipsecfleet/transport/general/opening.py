@@ -14,13 +14,13 @@ from functools import partial
 from threading import Thread
 from typing import Any
 
-import fabric
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
 from ipsecfleet.errors import UnreachableError
-from ipsecfleet.transport.failures import explain, more_than_a_key
-from ipsecfleet.transport.handshake import Handshake, OneKey
+from ipsecfleet.transport.failures import more_than_a_key
+from ipsecfleet.transport.general.explaining import explain
+from ipsecfleet.transport.general.handshake import Handshake, OneKey
 from ipsecfleet.transport.hostkey import Trust
 from ipsecfleet.transport.keys import Offer
 from ipsecfleet.transport.route import Route
@@ -43,6 +43,8 @@ class Attempt:
 
     def _connected_by(self, via: Any) -> Any:
         """A connection, not open yet; fabric's own policy, which accepts every host key, is replaced by ours."""
+        import fabric  # noqa: PLC0415  with invoke as long to import as the rest of a visit; many a run needs neither
+
         route = self._route
         connection = fabric.Connection(
             route.host,

@@ -10,21 +10,20 @@ is what a lost connection looks like.
 
 import select
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
 import paramiko
 
-from ipsecfleet.errors import GatewayError, UnreachableError
-from ipsecfleet.transport.contract import Outcome
+from ipsecfleet.errors import GatewayError
+from ipsecfleet.transport import failures
+from ipsecfleet.transport.contract import Outcome, Visit
 from ipsecfleet.transport.waiting import OverdueError, within
 
 _CHUNK = 32768
 _WINDOW_POLL_S = 0.02
 _GRACE_S = 0.3
 _BROKEN = (paramiko.SSHException, EOFError, OSError)
-_MAY_RUN = "it may have done its work: look again before repeating it"
 
 
 class StaleError(Exception):
@@ -34,22 +33,9 @@ class StaleError(Exception):
 class Command:
     """A command for a gateway, run once."""
 
-    def __init__(  # noqa: PLR0913  a visit is made of these
-        self,
-        name: str,
-        command: str,
-        stdin: bytes,
-        *,
-        deadline_s: float,
-        limit: int,
-        on_started: Callable[[], object] | None,
-    ) -> None:
-        self._name = name
-        self._command = command
-        self._unsent = memoryview(stdin)
-        self._deadline_s = deadline_s
-        self._limit = limit
-        self._on_started = on_started
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        self._unsent = memoryview(visit.stdin)
         self._stdout = bytearray()
         self._stderr = bytearray()
         self._sent = False
@@ -59,12 +45,12 @@ class Command:
         """The outcome; `patience` is how long the channel may take to open. Raises `StaleError` or `GatewayError`."""
         self._began = time.monotonic()
         try:
-            return within(self._deadline_s + _GRACE_S, partial(self._run, transport, patience))
+            return within(self._visit.deadline_s + _GRACE_S, partial(self._run, transport, patience))
         except OverdueError as error:
             raise self._overdue() from error
 
     def _run(self, transport: paramiko.Transport, patience: float) -> Outcome:
-        channel = self._opened(transport, min(patience, self._deadline_s))
+        channel = self._opened(transport, min(patience, self._visit.deadline_s))
         try:
             self._start(channel, transport)
             self._converse(channel)
@@ -77,28 +63,28 @@ class Command:
         try:
             return transport.open_session(timeout=patience)
         except paramiko.ChannelException as error:
-            message = f"no channel: {self._name} refused a session ({error.text.lower()})"
-            raise self._not_started(message, "MaxSessions of its sshd, or a key that allows no commands") from error
+            raise failures.no_session(self._visit, error.text) from error
         except _BROKEN as error:
             raise StaleError from error
 
     def _start(self, channel: paramiko.Channel, transport: paramiko.Transport) -> None:
         self._sent = True
         try:
-            channel.exec_command(self._command)
+            channel.exec_command(self._visit.command)
         except _BROKEN as error:
             if transport.is_active():
-                hint = "does its sshd or the key's options forbid commands"
-                raise self._not_started(f"no command: {self._name} refused to run one", hint) from error
-            raise self._lost() from error
-        if self._on_started is not None:
-            self._on_started()
+                raise failures.no_command(self._visit) from error
+            raise failures.lost(self._visit) from error
+        if self._visit.on_started is not None:
+            self._visit.on_started()
 
     def _converse(self, channel: paramiko.Channel) -> None:
         try:
             self._exchange(channel)
+        except OverdueError:
+            raise
         except _BROKEN as error:
-            raise self._lost() from error
+            raise failures.lost(self._visit) from error
 
     def _exchange(self, channel: paramiko.Channel) -> None:
         channel.settimeout(0.0)
@@ -133,38 +119,25 @@ class Command:
     def _outcome(self, channel: paramiko.Channel) -> Outcome:
         told = channel.exit_status != -1
         if not told and not channel.eof_received:
-            raise self._lost()
+            raise failures.lost(self._visit)
         if not channel.status_event.is_set():
             raise self._overdue()
         elapsed = time.monotonic() - self._began
         return Outcome(bytes(self._stdout), bytes(self._stderr), channel.exit_status if told else None, elapsed)
 
     def _left(self) -> float:
-        left = self._began + self._deadline_s - time.monotonic()
+        left = self._began + self._visit.deadline_s - time.monotonic()
         if left <= 0:
             raise self._overdue()
         return left
 
     def _refuse_excess(self) -> None:
-        if len(self._stdout) + len(self._stderr) > self._limit:
-            message = f"too much output: {self._name} sent more than {self._limit} bytes"
-            raise GatewayError(message, phase="command", hint="is it the visit program that answers", obj=self._name)
-
-    def no_channel(self) -> UnreachableError:
-        """The error of a connection on which no channel could be opened in time."""
-        message = f"no channel: {self._name} opened none, though the login was right"
-        return self._not_started(message, "is its sshd frozen or overloaded")
+        if self._received > self._visit.limit:
+            raise failures.too_much(self._visit)
 
     def _overdue(self) -> GatewayError:
-        if not self._sent:
-            return self.no_channel()
-        received = len(self._stdout) + len(self._stderr)
-        message = f"no end: the command on {self._name} ran over {self._deadline_s:g} s ({received} bytes came)"
-        return GatewayError(message, phase="command", hint=_MAY_RUN, obj=self._name)
+        return failures.no_end(self._visit, self._received) if self._sent else failures.no_channel(self._visit)
 
-    def _lost(self) -> GatewayError:
-        message = f"connection lost: {self._name} hung up while the command ran"
-        return GatewayError(message, phase="command", hint=_MAY_RUN, obj=self._name)
-
-    def _not_started(self, message: str, hint: str) -> UnreachableError:
-        return UnreachableError(message, phase="channel", hint=hint, kind="unreachable", obj=self._name)
+    @property
+    def _received(self) -> int:
+        return len(self._stdout) + len(self._stderr)

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from ipsecfleet.errors import GatewayError
-from ipsecfleet.run.fanout import Crew, fan_out
+from ipsecfleet.transport.crew import Crew, fan_out
 
 
 def divided(number: int) -> int:

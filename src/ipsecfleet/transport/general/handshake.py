@@ -4,9 +4,7 @@ paramiko's `SSHClient.connect` is one call for four phases and takes three hooks
 host keys and an authentication strategy. A `Handshake` is the first two and so sees each phase begin. The client is
 given no host keys of its own, therefore the policy judges every key, before a byte of authentication is sent.
 
-The order is the server's banner, key exchange, host key, authentication (RFC 4253, RFC 4252). Host key algorithms
-are limited to the types known for the host, as ssh(1) does; else a server with a new key of another type would look
-like a changed one. AES-GCM goes first: paramiko's own order has the ciphers that cost most Python first.
+The order is the server's banner, key exchange, host key, authentication (RFC 4253, RFC 4252).
 """
 
 from collections.abc import Callable, Iterator
@@ -17,16 +15,11 @@ from paramiko import PKey, SSHClient, SSHException
 from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey
 from paramiko.packet import Packetizer
 
+from ipsecfleet.transport import algorithms
+from ipsecfleet.transport.algorithms import LINE_LIMIT, PACKET_LIMIT
 from ipsecfleet.transport.known_hosts import HostKey
 
-_ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 _PREAMBLE_LIMIT = 200
-
-LINE_LIMIT = 8192
-"""The longest line before the banner, as in OpenSSH (kex_exchange_identification)."""
-
-PACKET_LIMIT = 256 * 1024 + 64
-"""The longest packet, PACKET_MAX_SIZE of OpenSSH, and its MAC."""
 
 
 class Handshake(paramiko.MissingHostKeyPolicy):
@@ -40,10 +33,7 @@ class Handshake(paramiko.MissingHostKeyPolicy):
     def start(self, sock: Any, **options: Any) -> paramiko.Transport:
         """The transport factory."""
         self.transport = paramiko.Transport(sock, packetizer_class=_Listener, **options)
-        offered = self.transport.get_security_options()
-        offered.ciphers = sorted(offered.ciphers, key=lambda cipher: "-gcm" not in cipher)
-        wanted = [name for kind in self._key_types for name in _ALGORITHMS.get(kind, (kind,))]
-        offered.key_types = [name for name in offered.key_types if name in wanted] or offered.key_types
+        algorithms.offer(self.transport, self._key_types)
         return self.transport
 
     def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:  # noqa: ARG002  a hook

@@ -19,12 +19,12 @@ Result = TypeVar("Result")
 
 
 class Crew(Generic[Item, Result]):
-    """Hands that do `work` on items in the order in which they are given, at most `limit` at once.
+    """Hands that do `work` on items in the order in which they are given, at most `limit` at once, None for no limit.
 
     With a limit of 0 there is no thread: an item is done when somebody comes to take one, always in the same order.
     """
 
-    def __init__(self, work: Callable[[Item], Result], *, limit: int) -> None:
+    def __init__(self, work: Callable[[Item], Result], *, limit: int | None) -> None:
         self._work = work
         self._limit = limit
         self._threads = 0
@@ -49,7 +49,7 @@ class Crew(Generic[Item, Result]):
         """Have it done as soon as there is a hand."""
         self.busy += 1
         self._todo.put(item)
-        if self._threads < min(self._limit, self.busy):
+        if self._threads < (self.busy if self._limit is None else min(self._limit, self.busy)):
             self._threads += 1
             threading.Thread(target=self._serve, daemon=True).start()
 
@@ -58,7 +58,7 @@ class Crew(Generic[Item, Result]):
 
         What ends a process is raised here.
         """
-        if not self._limit and self.busy:
+        if self._limit == 0 and self.busy:
             self._do(self._todo.get())
         try:
             item, result = self._done.get(timeout=seconds) if seconds > 0 else self._done.get_nowait()
@@ -83,7 +83,7 @@ class Crew(Generic[Item, Result]):
 
 
 def fan_out(
-    items: Iterable[Item], work: Callable[[Item], Result], *, limit: int
+    items: Iterable[Item], work: Callable[[Item], Result], *, limit: int | None
 ) -> Iterator[tuple[Item, Result | Exception]]:
     """Do `work` on every item, at most `limit` at once; yields each item with its result or its error."""
     with Crew(work, limit=limit) as crew:

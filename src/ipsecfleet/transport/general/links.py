@@ -1,30 +1,21 @@
 """Connections that are opened once, shared, and never hammered.
 
-One `Link` per gateway and one per jump host, kept for the life of the run. sshd drops parallel logins (MaxStartups
-10:30:100) and locks out an address after a few failed ones (PerSourcePenalties): at most four handshakes at a time
-with one address, and four through one jump host; those who waited for an attempt share its failure; a refused login
-or host key stays refused for the run, for asking again does not heal it.
+One `Link` per gateway and one per jump host, kept for the life of the run.
 """
 
 import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from threading import BoundedSemaphore, Lock
 from typing import Any
 
 from ipsecfleet.errors import UnreachableError
-from ipsecfleet.transport.failures import unreachable
-from ipsecfleet.transport.hostkey import KnownKeys
-from ipsecfleet.transport.keys import KeyRing, Offer
-from ipsecfleet.transport.known_hosts import KnownHosts, read_known_hosts
-from ipsecfleet.transport.opening import Attempt, hang_up
+from ipsecfleet.transport import failures
+from ipsecfleet.transport.credentials import Credentials
+from ipsecfleet.transport.general.opening import Attempt, hang_up
+from ipsecfleet.transport.manners import HANDSHAKES, LASTING
 from ipsecfleet.transport.route import Route
-from ipsecfleet.transport.waiting import OverdueError, within
-
-HANDSHAKES = 4
-_LASTING = frozenset({"hostkey", "auth"})
 
 
 class Link:
@@ -50,7 +41,7 @@ class Link:
 
     def _raise_failure(self, asked: float) -> None:
         failure = self._failure
-        if failure is not None and (failure.phase in _LASTING or asked <= self._failed_at):
+        if failure is not None and (failure.phase in LASTING or asked <= self._failed_at):
             raise copy.copy(failure)
 
     def _opened(self) -> Any:
@@ -95,13 +86,12 @@ class Slots:
 
 
 class Links:
-    """All links of a run, and what opening them needs."""
+    """All links of a run."""
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
         self._lock = Lock()
         self._links: dict[Route, Link] = {}
-        self._known_hosts: dict[tuple[str, ...], KnownHosts] = {}
-        self._keys = KeyRing()
         self._slots = Slots()
         self._closed = False
 
@@ -115,13 +105,13 @@ class Links:
         return self.to(route.via).connection()[0] if route.via is not None else None
 
     def _open(self, route: Route) -> Any:
-        offer = self._offer(route)
+        offer = self._credentials.offer(route)
         try:
             via = self.via(route)
-            known = self._known(route.known_hosts).lookup(route.host_key_name)
+            trust = self._credentials.trust(route)
             with self._slots.held(route):
                 self._refuse_closed(route)
-                connection = Attempt(route, via, KnownKeys(route, known), offer).open()
+                connection = Attempt(route, via, trust, offer).open()
         finally:
             offer.close()
         if self._closed:
@@ -129,23 +119,9 @@ class Links:
         self._refuse_closed(route)
         return connection
 
-    def _offer(self, route: Route) -> Offer:
-        """The key for a login; an agent that does not answer has no more time than a server."""
-        try:
-            return within(route.timeout, partial(self._keys.offer, route.identities), late=Offer.close)
-        except OverdueError as error:
-            message = f"no key for {route.user}@{route.name}: the agent does not answer"
-            raise unreachable(route, "auth", message, "look at SSH_AUTH_SOCK, or set identity") from error
-
-    def _known(self, paths: tuple[str, ...]) -> KnownHosts:
-        with self._lock:
-            if paths not in self._known_hosts:
-                self._known_hosts[paths] = read_known_hosts(paths)
-            return self._known_hosts[paths]
-
     def _refuse_closed(self, route: Route) -> None:
         if self._closed:
-            raise unreachable(route, "tcp", f"not connected: {route.name}: the run is ending")
+            raise failures.ending(route.name)
 
     def close(self) -> None:
         """Hang up everywhere, jump hosts first: what runs through them then ends without a goodbye that may block."""
