@@ -1,3 +1,5 @@
+import gzip
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ def test_a_request_as_the_program_reads_it() -> None:
     request = visit.Request(NONCE, asked, bin="/lab/bin", who="20261123-203144-ab12 alice@laptop", deadline=12.5)
     assert request.encode().decode() == (
         f"ipsecfleet 1 {NONCE}\n"
-        "run /var/run\netc /etc\nbin /lab/bin\nwho 20261123-203144-ab12 alice@laptop\ndeadline 12.500\n"
+        "run /var/run\netc /etc\nbin /lab/bin\nwho 20261123-203144-ab12 alice@laptop\npack 14000\ndeadline 12.500\n"
         "\n"
         "host\nreport\nexchanges?\nexchanges\nflows\nsad\nconf /etc/IPsec/a.conf\nfiles\n"
         "write 2\nt quick a\nc a\nload /etc/IPsec/a.conf.new\nunload /etc/IPsec/a.conf\n"
@@ -184,3 +186,34 @@ def test_an_answer_of_too_many_sections_is_not_whole() -> None:
     answer = f"ipsecfleet\nipsecfleet 1 {NONCE}\n" + f"{NONCE} flows ok 0\n\n" * many + f"{NONCE} done {many}\n"
     decoded = visit.decode(answer.encode(), NONCE)
     assert (len(decoded.sections), decoded.complete) == (visit.MOST_SECTIONS, False)
+
+
+def test_what_is_sent_unpacks_to_program_and_request_in_one_flight() -> None:
+    request = visit.Request(NONCE, (verbs.Flows(),))
+    packed, plain = visit.Call.of(request, "doas"), visit.Call.of(request, "doas", plain=True)
+    assert gzip.decompress(packed.stdin) == plain.stdin == visit.program() + request.encode()
+    assert "/usr/bin/gzip -dc | exec doas -n /usr/bin/perl -T -'" in packed.command
+    assert len(packed.stdin) < 20_000
+    assert visit.Call.of(request, "restricted").stdin == request.encode()
+
+
+def test_a_packed_section_is_as_it_was() -> None:
+    body = b"SA name: " * 5000
+    answer = visit.decode(framed(("report", "packed", gzip.compress(body))), NONCE)
+    assert answer.sections == (visit.Section("report", "ok", body),)
+
+
+def test_sections_unpack_to_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visit, "MOST_UNPACKED", 1000)
+    bomb = gzip.compress(bytes(10**7))
+    answer = visit.decode(
+        framed(("a", "packed", gzip.compress(b"x" * 900)), ("b", "packed", bomb), ("c", "packed", bomb)), NONCE
+    )
+    assert [(s.name, s.status) for s in answer.sections] == [("a", "ok"), ("b", "too-big"), ("c", "too-big")]
+
+
+@given(st.binary(max_size=60), st.integers(0, 40))
+def test_whatever_a_packed_section_is_made_of_it_is_some_section(noise: bytes, cut: int) -> None:
+    for body in (noise, gzip.compress(noise)[:cut], gzip.compress(noise) + noise):
+        (section,) = visit.decode(framed(("report", "packed", body)), NONCE).sections
+        assert section.status in {"ok", "failed", "too-big"}

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from ipaddress import ip_network
@@ -958,3 +959,42 @@ def test_the_program_compiles_cleanly_with_perl_base_alone() -> None:
     text = Path(PROGRAM).read_text()
     used = re.findall(r"^\s*(?:use|require|no)\s+([\w:.]+)", text, re.MULTILINE)
     assert used == ["v5.36", "Fcntl", "POSIX", "IO::Handle", "Socket"]
+
+
+# Packed answers.
+
+
+LINE = "SA name: from-172.16.1.0/24-to-192.168.1.0/24\n"
+
+
+def packing(gateway: Gateway, report: str) -> list[tuple[str, str]]:
+    """Names and statuses as they go over the wire."""
+    with gateway.daemon(report=report.encode()):
+        request = replace(gateway.request(verbs.Report(), verbs.Host()), pack=2000)
+        said = fed(visit.program() + request.encode()).stdout
+    answer = visit.decode(said, NONCE)
+    assert answer.complete
+    assert answer.sections[0].body.decode() == report
+    return re.findall(rf"^{NONCE} ([a-z-]+) (ok|packed) ", said.decode("latin-1"), re.MULTILINE)
+
+
+def test_only_what_would_make_the_answer_long_is_packed(gateway: Gateway) -> None:
+    assert set(dict(packing(gateway, LINE * 20)).values()) == {"ok"}
+
+
+def test_what_is_long_is_packed_whatever_its_length(gateway: Gateway) -> None:
+    told = dict(packing(gateway, LINE * 20_000))
+    assert (told["report"], told["host"]) == ("packed", "ok")
+
+
+def test_without_gzip_all_comes_as_it_is(gateway: Gateway) -> None:
+    gateway.tool("gzip", "exit 1")
+    assert dict(packing(gateway, LINE * 200))["report"] == "ok"
+
+
+def test_a_gateway_without_gzip_says_so_and_runs_nothing(gateway: Gateway) -> None:
+    call = visit.Call.of(gateway.request(verbs.Host()), "none")
+    done = fed(call.stdin, call.command.replace("/usr/bin/gzip", "/nowhere/gzip"))
+    assert (done.returncode, done.stdout.count(b"\n")) == (visit.NO_GZIP, 1)
+    whole = fed(call.stdin, call.command)
+    assert visit.decode(whole.stdout, NONCE).complete

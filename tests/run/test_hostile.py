@@ -20,6 +20,7 @@ from dataclasses import replace
 import pytest
 from fleets import star
 from simworld import SimClock, SimFleet
+from visits import request_in
 
 from ipsecfleet.errors import RefusedError
 from ipsecfleet.inventory.words import Selection
@@ -29,7 +30,7 @@ from ipsecfleet.model.document import Document
 from ipsecfleet.plan.down import DownOptions
 from ipsecfleet.plan.up import UpOptions
 from ipsecfleet.render import RENDERERS, errors_text
-from ipsecfleet.run import changes, reading
+from ipsecfleet.run import changes, checking, reading
 from ipsecfleet.run.changes import Run
 from ipsecfleet.run.probe import Prober
 from ipsecfleet.run.reading import Reading
@@ -63,7 +64,7 @@ class Adversary:
     def __call__(self, visit: Visit) -> Outcome:
         if visit.gateway.name != HOSTILE:
             return self._sim._answer(visit)
-        request = visit.stdin.partition(b"\n__END__\n")[2].decode().splitlines()
+        request = request_in(visit.stdin).splitlines()
         nonce, verbs = request[0].split()[2], request[request.index("") + 1 :]
         head = self._bytes(b"ipsecfleet 198.51.100.200 40000 192.0.2.1 22")
         body = self._framed(nonce.encode(), self._parts(verbs))
@@ -168,7 +169,7 @@ def played(verb: str, sim: SimFleet, answers: Answers) -> Document:
         case "lines":
             return reading.lines(look, frozenset())
         case "check":
-            return reading.check(look)
+            return checking.check(look)
         case _:
             return reading.show(look, verb)
 

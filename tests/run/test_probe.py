@@ -1,8 +1,10 @@
 """What a visit asks and what becomes of answers that are not whole."""
 
+import gzip
 from dataclasses import replace
 
 import pytest
+from visits import request_in
 
 from ipsecfleet.errors import GatewayError, IpsecfleetError, UnreachableError
 from ipsecfleet.isakmpd import verbs, visit
@@ -20,8 +22,7 @@ def prober(stdout: bytes, stderr: bytes = b"", status: int = 1) -> Prober:
 
 
 def whole(asked: Visit, body: bytes = b"") -> Outcome:
-    request = asked.stdin.partition(b"\n__END__\n")[2] or asked.stdin
-    nonce = request.split()[2]
+    nonce = request_in(asked.stdin).split()[2].encode()
     section = nonce + b" flows ok %d\n%b\n" % (len(body), body)
     return Outcome(SHAKEN + b"ipsecfleet 1 " + nonce + b"\n" + section + nonce + b" done 1\n", b"", 0, 0.1)
 
@@ -52,7 +53,7 @@ def test_where_the_account_is_restricted_every_hint_leads_to_the_installed_progr
 
 def test_a_program_that_refuses_the_request_has_done_nothing() -> None:
     def answer(asked: Visit) -> Outcome:
-        nonce = asked.stdin.split()[2]
+        nonce = request_in(asked.stdin).split()[2].encode()
         why = b"malformed request: a verb is unknown"
         section = nonce + b" request invalid %d\n%b\n" % (len(why), why)
         return Outcome(SHAKEN + b"ipsecfleet 1 " + nonce + b"\n" + section + nonce + b" done 1\n", b"", 0, 0.1)
@@ -85,13 +86,13 @@ def test_the_request() -> None:
     Prober(fake, who="RUN ops@desk", timeout=2.0).visit(HUB, (verbs.Flows(),))
     first, second = fake.visits
     assert "doas -n /usr/bin/perl -T -" in first.command
-    program, _, request = first.stdin.partition(b"\n__END__\n")
-    assert program.startswith(b"#")
-    lines = request.decode().splitlines()
-    assert lines[1:] == ["run /r", "etc /e", "bin /b", "who RUN ops@desk", "deadline 27.000", "", "flows", "end"]
+    assert gzip.decompress(first.stdin).startswith(visit.program())
+    lines = request_in(first.stdin).splitlines()
+    head = ["run /r", "etc /e", "bin /b", "who RUN ops@desk", "pack 14000", "deadline 27.000"]
+    assert lines[1:] == [*head, "", "flows", "end"]
     assert (first.deadline_s, second.deadline_s) == (30.0, 2.0)
-    assert b"\ndeadline 1.000\n" in second.stdin
-    assert request.split()[2] != second.stdin.partition(b"\n__END__\n")[2].split()[2]
+    assert "\ndeadline 1.000\n" in request_in(second.stdin)
+    assert lines[0] != request_in(second.stdin).splitlines()[0]
 
 
 def test_in_restricted_mode_no_program_is_sent() -> None:
@@ -127,7 +128,7 @@ def test_answers_are_kept_for_who_asks() -> None:
 def test_conf_files_are_asked_for_by_gateway() -> None:
     fake = FakeTransport(whole)
     Prober(fake, who="RUN x@y").look([HUB, Gateway("b", "b")], (verbs.Flows(),), {"hub": ["/etc/IPsec/x.conf"]})
-    asked = {v.gateway.name: b"\nconf /etc/IPsec/x.conf\n" in v.stdin for v in fake.visits}
+    asked = {v.gateway.name: "\nconf /etc/IPsec/x.conf\n" in request_in(v.stdin) for v in fake.visits}
     assert asked == {"hub": True, "b": False}
 
 
@@ -144,7 +145,7 @@ def test_what_a_gateway_waited_for_its_turn_counts_up_to_half(monkeypatch: pytes
     now, asked = [100.0], list[tuple[float, float]]()
 
     def answer(visited: Visit) -> Outcome:
-        request = visited.stdin.partition(b"\n__END__\n")[2].decode()
+        request = request_in(visited.stdin)
         told = next(line for line in request.splitlines() if line.startswith("deadline "))
         asked.append((visited.deadline_s, float(told.split()[1])))
         now[0] += 5.5 if len(asked) == 1 else 500
@@ -153,3 +154,15 @@ def test_what_a_gateway_waited_for_its_turn_counts_up_to_half(monkeypatch: pytes
     monkeypatch.setattr("ipsecfleet.run.probe.monotonic", lambda: now[0])
     Prober(FakeTransport(answer), who="RUN ops@desk").look([replace(HUB, name=n) for n in "abc"], GLANCE)
     assert asked == [(30.0, 27.0), (25.0, 22.0), (15.0, 12.0)]
+
+
+def test_a_gateway_without_gzip_is_asked_once_more_in_plain_and_from_then_on() -> None:
+    def answer(asked: Visit) -> Outcome:
+        packed = asked.stdin.startswith(b"\x1f\x8b")
+        return Outcome(SHAKEN, b"", visit.NO_GZIP, 0.1) if packed and asked.gateway.name == "b" else whole(asked)
+
+    fake = FakeTransport(answer)
+    made = Prober(fake, who="RUN ops@desk")
+    for _ in range(2):
+        assert list(made.look([replace(HUB, name=n) for n in "abc"], GLANCE).gateways) == ["a", "b", "c"]
+    assert [v.gateway.name for v in fake.visits] == [*"abcb", *"abc"]

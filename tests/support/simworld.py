@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from threading import RLock
 
+from visits import request_in
+
 from ipsecfleet.errors import GatewayError
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd import saved
@@ -255,7 +257,7 @@ class SimFleet:
 
     def _answer(self, visit: Visit) -> Outcome:
         name = visit.gateway.name
-        request = visit.stdin.partition(b"\n__END__\n")[2].decode().splitlines()
+        request = request_in(visit.stdin).splitlines()
         changing = any(line.startswith(("write ", "load ", "unload ", "deny ", "open ")) for line in request)
         self.before_visit(name, changing)
         for error in (self.dead.get(name), self.fails_to_act.get(name) if changing else None):

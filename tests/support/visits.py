@@ -1,5 +1,6 @@
 """A gateway's directories without a gateway, and the visit program run on them by a real `perl -T -`."""
 
+import gzip
 import os
 import subprocess
 from dataclasses import dataclass
@@ -56,3 +57,9 @@ class Gateway(GatewayDir):
 def fed(stdin: bytes, command: str = visit.remote_command("none")) -> subprocess.CompletedProcess[bytes]:
     session = {**os.environ, "SSH_CONNECTION": "192.0.2.7 50022 198.51.100.11 22"}
     return subprocess.run(command, shell=True, input=stdin, capture_output=True, env=session, timeout=30, check=False)
+
+
+def request_in(stdin: bytes) -> str:
+    """The request in what a visit sends: behind the program, packed or not, or alone."""
+    plain = gzip.decompress(stdin) if stdin.startswith(b"\x1f\x8b") else stdin
+    return (plain.partition(b"\n__END__\n")[2] or plain).decode()

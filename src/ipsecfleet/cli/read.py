@@ -163,7 +163,7 @@ def check(
         from ipsecfleet.isakmpd.install import install_help as told
 
         return told()
-    from ipsecfleet.run.reading import check as check_all
+    from ipsecfleet.run.checking import check as check_all
 
     return check_all(_reading(session, selecting.selection(), None))
 

@@ -72,7 +72,16 @@ class Session:
             fanout=self.options.fanout,
             timeout=seconds(self.options.timeout, None, "--timeout"),
             arrived=self.progress.arrived,
+            meanwhile=self._prepare,
         )
+
+    def _prepare(self) -> None:
+        """Import what the end of the command needs, while the network is what is waited for."""
+        import ipsecfleet.cli.ending
+        import ipsecfleet.plan.view  # noqa: F401
+
+        if (self.options.output or "table") == "table":
+            import tabulate  # noqa: F401
 
     @cached_property
     def progress(self) -> "Progress":

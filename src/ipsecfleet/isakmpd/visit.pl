@@ -21,6 +21,9 @@
 #     unlock
 #     end
 #
+# Asked with `pack N`, a section that would make the answer longer than N bytes is
+# `packed`: gzip makes it shorter, where there is one.
+#
 # What isakmpd(8) demands of those who talk to it:
 #
 # - It reads a FIFO and never answers there. A shell's `>` makes a regular file
@@ -115,7 +118,7 @@ my @ASKED   = (    # the sections of a report, and what the daemon is asked for 
 );
 
 my %place = (run => '/var/run', etc => '/etc', bin => '');
-my ($nonce, $who, $hash_key, $sections, $fences) = ('', '', '', 0, 0);
+my ($nonce, $who, $hash_key, $sections, $fences, $said, $pack) = ('', '', '', 0, 0, 0, 'inf');
 my ($end, $patience, $home, $result, $last_report);
 
 my %DO = (
@@ -165,13 +168,14 @@ sub line () {
 sub request () {
     my %given = (deadline => 20, who => '');
     while (length(my $line = line() // malformed('its head is cut off'))) {
-        my ($key, $value) = $line =~ /^(run|etc|bin|who|key|deadline)(?: (.*))?\z/ or malformed('a key is unknown');
+        my ($key, $value) = $line =~ /^(run|etc|bin|who|key|pack|deadline)(?: (.*))?\z/ or malformed('a key is unknown');
         $given{$key} = $value // '';
     }
     my ($limit) = $given{deadline} =~ /^(\d{1,4}(?:\.\d{1,3})?)\z/ or malformed('the deadline is not in seconds');
     ($who) = $given{who} =~ /^($RUN $BY)\z/ or malformed('who is not two words')
       if length $given{who};
     ($hash_key) = ($given{key} // '') =~ /^($HEX|)\z/ or malformed('the key is not in hexadecimal');
+    ($pack) = ($given{pack} // 'inf') =~ /^(\d{1,9}|inf)\z/ or malformed('pack is not a number of bytes');
     settle($_, $given{$_}) for grep { length($given{$_} // '') } keys %place;
     ($home, $result) = ("$place{run}/ipsecfleet", "$place{run}/isakmpd.result");
     %ENV = (PATH => join(':', $place{bin} || (), qw(/bin /sbin /usr/bin /usr/sbin)), LC_ALL => 'C');
@@ -304,7 +308,16 @@ sub section ($name, $code) {
 
 sub answer ($name, $status, $body) {
     $sections++;
+    my $packed = $status eq 'ok' && $said + length $body > $pack ? packed($body) : '';
+    ($status, $body) = ('packed', $packed) if length $packed;
+    $said += length $body;
     return out("$nonce $name $status " . length($body) . "\n$body\n");
+}
+
+# What gzip makes of it; nothing, if that is no gain or there is none.
+sub packed ($body) {
+    my $done = eval { fed($body, 5, 'gzip', '-1c') };
+    return $done && !$done->{exit} && length $done->{out} < length $body ? $done->{out} : '';
 }
 
 sub out ($bytes) {
@@ -417,7 +430,7 @@ sub keyed ($text) {
 # What a command printed. It gets no input and no shell, and is killed when late.
 sub command ($seconds, $name, @args) { return fed('', $seconds, $name, @args) }
 
-# The same with input, which a pipe must hold.
+# The same with input.
 sub fed ($input, $seconds, $name, @args) {
     my ($program) = map { m{^(/.*)\z} && -f $_ && -x _ ? $1 : () } map { "$_/$name" } split /:/, $ENV{PATH};
     fail(missing => "there is no $name") unless defined $program;
@@ -425,16 +438,14 @@ sub fed ($input, $seconds, $name, @args) {
     pipe my $out, my $child_out or fail(failed => "pipe: $!");
     pipe my $err, my $child_err or fail(failed => "pipe: $!");
     pipe my $child_in, my $in   or fail(failed => "pipe: $!");
-    syswrite $in, $input;
-    close $in;
     my $pid = fork // fail(failed => "fork: $!");
-    become($child_in, $child_out, $child_err, $program, $name, @args) unless $pid;
+    close($in), become($child_in, $child_out, $child_err, $program, $name, @args) unless $pid;
     setpgid($pid, $pid);
     close $_ for $child_in, $child_out, $child_err;
     my $ended = 0;
     return ensure(
         sub {
-            my @got = gather($limit, $name, $out, $err);
+            my @got = gather($limit, $name, $in, $input, $out, $err);
             $ended = poll($limit, sub { waitpid($pid, WNOHANG) == $pid }) or fail(timeout => "$name did not end");
             return { exit => $? & 127 ? 128 + ($? & 127) : $? >> 8, out => $got[0], err => $got[1] };
         },
@@ -455,17 +466,25 @@ sub become ($in, $out, $err, $program, @argv) {
     _exit(127);
 }
 
-# What comes out of the pipes, up to the end of both.
-sub gather ($limit, $name, @pipes) {
+# What comes out of the pipes, up to the end of both, while the input goes in.
+sub gather ($limit, $name, $in, $input, @pipes) {
     my @got  = ('') x @pipes;
     my %open = map { $_ => $pipes[$_] } keys @pipes;
+    $in->blocking(0);
+    close $in unless length $input;
     while (%open) {
         my $left = $limit - now();
         fail(timeout => "$name did not end in time") if $left <= 0;
-        my $bits = '';
-        vec($bits, fileno $_, 1) = 1 for values %open;
-        next if select($bits, undef, undef, $left) <= 0;
-        for my $i (grep { vec $bits, fileno $open{$_}, 1 } keys %open) {
+        my ($read, $write) = ('', '');
+        vec($read, fileno $_, 1) = 1 for values %open;
+        vec($write, fileno $in, 1) = 1 if length $input;
+        next if select($read, $write, undef, $left) <= 0;
+        if (length $input && vec $write, fileno $in, 1) {
+            my $n = syswrite($in, $input, 1 << 16) // ($! == EAGAIN || $! == EINTR ? 0 : length $input);
+            substr $input, 0, $n, '';
+            close $in unless length $input;
+        }
+        for my $i (grep { vec $read, fileno $open{$_}, 1 } keys %open) {
             delete $open{$i} unless sysread $open{$i}, $got[$i], 1 << 16, length $got[$i];
             fail('too-big' => "$name printed over $MOST_OUTPUT bytes") if length $got[$i] > $MOST_OUTPUT;
         }

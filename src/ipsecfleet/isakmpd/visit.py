@@ -8,21 +8,29 @@ doas refused. Then it runs `visit.pl`, which is sent first (or is installed ther
     etc /etc                            NONCE flows ok 118
     bin                                 ...118 bytes...
     who RUN USER@HOST                   NONCE done 1
+    pack 14000
     deadline 20
 
     flows
     end
 
-A verb that brings a file along says how many bytes, which follow it. A section is `NONCE NAME STATUS LENGTH`, LENGTH raw bytes and a newline; the last line counts the sections. Whatever a
-gateway wrote in between cannot end a section early, and without the last line the answer was cut off.
+A verb that brings a file along says how many bytes, which follow it. A section is `NONCE NAME STATUS LENGTH`, LENGTH raw
+bytes and a newline; the last line counts the sections. Whatever a gateway wrote in between cannot end a section early,
+and without the last line the answer was cut off.
+
+What is longer than TCP sends at once in the beginning, some 14 KB (RFC 6928), costs a round trip more. So program and
+request go packed through gzip(1) there, and a section that would make the answer longer comes back packed.
 """
 
 import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Any
 
 from ipsecfleet.errors import OperatorError
 from ipsecfleet.isakmpd.verbs import ConfNames, Lock, Verb, checked, checked_path
@@ -35,7 +43,18 @@ INSTALLED = "/usr/local/libexec/ipsecfleet-visit"
 MOST_SECTIONS = 10_000
 """The most sections of one answer; a whole visit has a dozen and one per conf file and change."""
 
-_REMOTE = "/bin/sh -c 'echo \"ipsecfleet $SSH_CONNECTION\"; exec {}'"
+PACK_OVER = 14_000
+"""How many bytes of an answer come as they are."""
+
+NO_GZIP = 97
+"""The exit status of a packed command where there is no gzip(1); nothing was run."""
+
+MOST_UNPACKED = 64 << 20
+"""The most bytes that the sections of an answer unpack to."""
+
+_REMOTE = "/bin/sh -c 'echo \"ipsecfleet $SSH_CONNECTION\"; {}exec {}'"
+_GUNZIP = f"[ -x /usr/bin/gzip ] || exit {NO_GZIP}; /usr/bin/gzip -dc | "
+_GZIP = 16 + zlib.MAX_WBITS
 _PROGRAMS = {"doas": "doas -n /usr/bin/perl -T -", "none": "/usr/bin/perl -T -", "restricted": f"doas -n {INSTALLED}"}
 
 _handshake = re.compile(rb"\nipsecfleet\b([^\n]{0,400})\n")
@@ -44,11 +63,41 @@ _who = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99} [A-Za-z0-9._@-]{1,200}")
 _holder = re.compile(rb"(%b) (\d{1,9}) (\d{1,9})" % _who.pattern.encode())
 
 
-def remote_command(privilege: str) -> str:
-    """What sshd is asked to run, by the gateway's `privilege`: doas, none or restricted."""
+def remote_command(privilege: str, *, packed: bool = False) -> str:
+    """What sshd is asked to run, by the gateway's `privilege`: doas, none or restricted; its input may be `packed`."""
     if privilege not in _PROGRAMS:
         raise OperatorError(f"{privilege!a} is no privilege", hint=f"one of {', '.join(_PROGRAMS)}")
-    return _REMOTE.format(_PROGRAMS[privilege])
+    return _REMOTE.format(_GUNZIP if packed else "", _PROGRAMS[privilege])
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command and its input, by which a request reaches the visit program of a gateway."""
+
+    command: str
+    stdin: bytes
+
+    @classmethod
+    def of(cls, request: "Request", privilege: str, *, plain: bool = False) -> "Call":
+        """The program is sent along where it is not installed, packed unless that is to be `plain`."""
+        if privilege == "restricted":
+            return cls(remote_command(privilege), request.encode())
+        if plain:
+            return cls(remote_command(privilege), program() + request.encode())
+        return cls(remote_command(privilege, packed=True), _packed(request.encode()))
+
+
+def _packed(request: bytes) -> bytes:
+    """Program and request as one gzip stream; the program's part is made once."""
+    head, state = _packed_program()
+    rest = state.copy()
+    return b"".join((head, rest.compress(request), rest.flush()))
+
+
+@cache
+def _packed_program() -> tuple[bytes, Any]:
+    state = zlib.compressobj(9, zlib.DEFLATED, _GZIP)
+    return state.compress(program()) + state.flush(zlib.Z_SYNC_FLUSH), state
 
 
 def doas_rule(privilege: str, user: str) -> str:
@@ -87,6 +136,7 @@ class Request:
     who: str = ""
     deadline: float = 20.0
     key: str = ""
+    pack: int = PACK_OVER
 
     def encode(self) -> bytes:
         """The request as the program reads it; what it would call malformed is refused here already."""
@@ -100,6 +150,7 @@ class Request:
             f"bin {checked_path(self.bin)}" if self.bin else "bin",
             f"who {self.who}".rstrip(),
             *([f"key {self.key}"] if self.key else []),
+            f"pack {self.pack}",
             f"deadline {self.deadline:.3f}",
         )
         verbs = (line for verb in self.verbs for line in verb.lines())
@@ -183,14 +234,31 @@ def _sections(rest: bytes, nonce: bytes) -> tuple[tuple[Section, ...], bytes]:
     """The whole sections at the front, and what follows them."""
     header = re.compile(rb"%b ([a-z-]{1,32}) ([a-z-]{1,32}) (\d{1,9})\n" % nonce)
     sections: list[Section] = []
-    at = 0
+    at, room = 0, MOST_UNPACKED
     while len(sections) < MOST_SECTIONS and (begun := header.match(rest, at)) is not None:
         end = begun.end() + int(begun[3])
         if rest[end : end + 1] != b"\n":
             break
-        sections.append(Section(begun[1].decode(), begun[2].decode(), rest[begun.end() : end]))
+        section = Section(begun[1].decode(), begun[2].decode(), rest[begun.end() : end])
+        if section.status == "packed":
+            section = _unpacked(section, room)
+            room -= len(section.body)
+        sections.append(section)
         at = end + 1
     return tuple(sections), rest[at:]
+
+
+def _unpacked(section: Section, room: int) -> Section:
+    """A section as it was before it was packed; one that needs more room than there is, or is not whole, has failed."""
+    unpacking = zlib.decompressobj(_GZIP)
+    try:
+        body = unpacking.decompress(section.body, room) if room > 0 else b""
+    except zlib.error as error:
+        return Section(section.name, "failed", f"it cannot be unpacked: {error}".encode())
+    if not unpacking.eof:
+        why = "too-big" if unpacking.unconsumed_tail or room <= 0 else "failed"
+        return Section(section.name, why, b"it does not unpack to its end within %d bytes" % MOST_UNPACKED)
+    return Section(section.name, "ok", body)
 
 
 def _conf(sections: Sequence[Section], verbs: Iterable[Verb]) -> Mapping[str, bytes | Unknown]:

@@ -7,11 +7,14 @@ The notes and refusals of `plan` are part of what is said: they need not be repe
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ipsecfleet.errors import Exit, IpsecfleetError
-from ipsecfleet.model.plan import Plan
 from ipsecfleet.model.sa import Flow, Sa
 from ipsecfleet.model.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from ipsecfleet.model.plan import Plan
 
 FIFO = "/var/run/isakmpd.fifo"
 """Where isakmpd(8) reads its commands."""
@@ -230,7 +233,7 @@ class Document:
     drift: tuple[DriftRow, ...] | None = None
     digest: str | None = None
     text: str | None = None
-    plan: Plan | None = None
+    plan: "Plan | None" = None
     results: tuple[TunnelResult, ...] = ()
     warnings: tuple[IpsecfleetError, ...] = ()
     errors: tuple[IpsecfleetError, ...] = ()

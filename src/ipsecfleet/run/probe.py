@@ -14,12 +14,12 @@ from ipsecfleet.isakmpd import visit
 from ipsecfleet.isakmpd.install import HELP
 from ipsecfleet.isakmpd.snapshot import snapshot_of
 from ipsecfleet.isakmpd.verbs import ConfNames, Exchanges, Flows, Host, Report, Sad, Verb
-from ipsecfleet.isakmpd.visit import Answer, Request, Section
+from ipsecfleet.isakmpd.visit import NO_GZIP, Answer, Call, Request, Section
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot
 from ipsecfleet.transport.contract import Outcome, Transport, Visit
 
-LIMIT = 64 * 1024 * 1024
+LIMIT = visit.MOST_UNPACKED
 """The most bytes one visit may answer."""
 
 GRACE_S = 3.0
@@ -41,7 +41,7 @@ class Prober:
     """Visits gateways over one transport; `who` stands in the gateway's own log beside every change.
 
     At most `fanout` gateways are visited at once. `arrived` hears of every one as it answers; with `keep` the last
-    answer of each stays in `answers`.
+    answer of each stays in `answers`. `meanwhile` is done while the first answers are on their way.
     """
 
     transport: Transport
@@ -49,8 +49,10 @@ class Prober:
     fanout: int | None = None
     timeout: float | None = None
     arrived: Arrived = field(default=lambda _gateway, _seen: None)
+    meanwhile: Callable[[], object] = field(default=lambda: None)
     keep: bool = False
     answers: dict[str, Answer] = field(default_factory=dict)
+    _plain: set[str] = field(default_factory=set)
 
     def look(
         self,
@@ -79,8 +81,10 @@ class Prober:
 
     def visit(self, gateway: Gateway, verbs: Sequence[Verb]) -> Answer:
         """One exec of the visit program; raises GatewayError unless its answer is whole."""
-        asking = self._asking(gateway, verbs)
-        return self._answer(asking, self.transport.visit(asking.visit))
+        ((_, answer),) = self.visit_all((gateway,), lambda _gateway: verbs)
+        if isinstance(answer, GatewayError):
+            raise answer
+        return answer
 
     def visit_all(
         self, gateways: Iterable[Gateway], verbs: Callable[[Gateway], Sequence[Verb]], key: str = ""
@@ -91,19 +95,35 @@ class Prober:
         """
         asked: dict[str, _Asking] = {}
         began = monotonic()
+        lacking: list[Gateway] = []
 
-        def visits() -> Iterator[Visit]:
-            for gateway in gateways:
+        def visits(some: Iterable[Gateway]) -> Iterator[Visit]:
+            for gateway in some:
                 asking = self._asking(gateway, verbs(gateway), waited_s=int(monotonic() - began), key=key)
                 asked[gateway.name] = asking
                 yield asking.visit
 
-        for made, result in self.transport.visit_all(visits(), at_once=self.fanout):
-            try:
-                answer: Answer | GatewayError = self._answer(asked.pop(made.gateway.name), result)
-            except GatewayError as error:
-                answer = error
-            yield made.gateway, answer
+        results = self.transport.visit_all(visits(gateways), at_once=self.fanout)
+        self.meanwhile()
+        for made, result in results:
+            if self._lacks_gzip(result):
+                self._plain.add(made.gateway.name)
+                lacking.append(made.gateway)
+            else:
+                yield made.gateway, self._told(asked.pop(made.gateway.name), result)
+        for made, result in self.transport.visit_all(visits(lacking), at_once=self.fanout):
+            yield made.gateway, self._told(asked.pop(made.gateway.name), result)
+
+    @staticmethod
+    def _lacks_gzip(result: Outcome | Exception) -> bool:
+        """Whether a gateway said that it cannot unpack what it got; then it has run nothing."""
+        return isinstance(result, Outcome) and result.exit == NO_GZIP and result.stdout.count(b"\n") == 1
+
+    def _told(self, asking: "_Asking", result: Outcome | Exception) -> Answer | GatewayError:
+        try:
+            return self._answer(asking, result)
+        except GatewayError as error:
+            return error
 
     def _asking(self, gateway: Gateway, verbs: Sequence[Verb], *, waited_s: int = 0, key: str = "") -> "_Asking":
         """A visit that is to be made.
@@ -123,9 +143,8 @@ class Prober:
             key=key,
             verbs=tuple(verbs),
         )
-        command = visit.remote_command(gateway.privilege)
-        program = b"" if gateway.privilege == "restricted" else visit.program()
-        return _Asking(Visit(gateway, command, program + request.encode(), deadline, LIMIT), request)
+        call = Call.of(request, gateway.privilege, plain=gateway.name in self._plain)
+        return _Asking(Visit(gateway, call.command, call.stdin, deadline, LIMIT), request)
 
     def _answer(self, asking: "_Asking", result: Outcome | Exception) -> Answer:
         """What a gateway answered; raises GatewayError unless that is whole."""

@@ -1,4 +1,4 @@
-"""show, lines and check: survey and tell; nothing is changed anywhere."""
+"""show and lines: survey and tell; nothing is changed anywhere."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -7,15 +7,13 @@ from typing import TypeVar
 from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, RefusedError, foremost
 from ipsecfleet.inventory.select import resolve_gateways
 from ipsecfleet.inventory.words import Selection
-from ipsecfleet.isakmpd.check import findings
 from ipsecfleet.isakmpd.classic import classic_lines
-from ipsecfleet.isakmpd.verbs import Files, Verb
-from ipsecfleet.model.document import Document, Finding, FlowRow, LineRow, SaRow
+from ipsecfleet.isakmpd.verbs import Verb
+from ipsecfleet.model.document import Document, FlowRow, LineRow, SaRow
 from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.net import same_address
 from ipsecfleet.model.sa import Sa
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
-from ipsecfleet.plan.files import conf_paths
 from ipsecfleet.run.probe import GLANCE, STARE, Prober
 from ipsecfleet.run.scope import (
     Scope,
@@ -50,7 +48,7 @@ def show(reading: Reading, what: str) -> Document:
     """`what` is tunnels, sas, flows or gateways."""
     narrow = _narrow(reading.selection)
     if not (narrow and what in {"sas", "flows"}):  # else what is shown of one gateway depends on the others
-        _tell_each(reading, lambda gateway, seen: _share(what, gateway, seen))
+        tell_each(reading, lambda gateway, seen: _share(what, gateway, seen))
     scope = scope_of(reading)
     document = document_of(f"show {what}", scope, reading.selection)
     match what:
@@ -86,33 +84,6 @@ def lines(reading: Reading, forced: frozenset[str]) -> Document:
     return replace(document, lines=tuple(rows), errors=errors, exit_code=code, result=code.word)
 
 
-def check(reading: Reading) -> Document:
-    """Everything that `check` finds on the selected gateways."""
-    gateways = resolve_gateways(reading.fleet, reading.selection, default_all=True)
-    reading.prober.keep = True
-    _tell_each(reading, lambda gateway, seen: _checked(reading, [(gateway, seen)]))
-    snapshot = reading.prober.look(gateways, (*STARE, Files()))
-    named = {gateway.name: gateway for gateway in gateways}
-    document = _checked(reading, [(gateway, snapshot.looks[name]) for name, gateway in named.items()])
-    bad = any(f.severity != "info" for f in document.findings or ())
-    code = foremost([Exit.UNREACHABLE if snapshot.failed else Exit.OK, Exit.FINDINGS if bad else Exit.OK])
-    return replace(document, exit_code=code, result=code.word, errors=tuple(snapshot.failed.values()))
-
-
-def _checked(reading: Reading, looks: Sequence[tuple[Gateway, Seen]]) -> Document:
-    """Gateways, those that answered first, and their findings."""
-    found = tuple(f for gateway, seen in looks for f in _found(reading, gateway, seen))
-    in_order = sorted(looks, key=lambda look: isinstance(look[1], GatewayError))
-    return Document("check", gateways=tuple(gateway_row(*look) for look in in_order), findings=found)
-
-
-def _found(reading: Reading, gateway: Gateway, seen: Seen) -> tuple[Finding, ...]:
-    """What there is to say of one gateway; one that could not be visited is a problem itself."""
-    if isinstance(seen, GatewayError):
-        return (Finding(gateway.name, "problem", seen.phase, seen.message, seen.hint),)
-    return findings(gateway, reading.prober.answers[gateway.name], seen, conf_paths(reading.fleet, gateway))
-
-
 def _share(what: str, gateway: Gateway, seen: Seen) -> Document:
     """What `show` says of one gateway where nothing is selected by tunnels."""
     parts = None if isinstance(seen, GatewayError) else seen
@@ -126,7 +97,7 @@ def _share(what: str, gateway: Gateway, seen: Seen) -> Document:
     )
 
 
-def _tell_each(reading: Reading, share: Callable[[Gateway, Seen], Document]) -> None:
+def tell_each(reading: Reading, share: Callable[[Gateway, Seen], Document]) -> None:
     """Let each gateway's share of the document be told as it arrives."""
     tell, heard = reading.tell, reading.prober.arrived
     if tell is None:

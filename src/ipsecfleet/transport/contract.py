@@ -54,7 +54,7 @@ class Transport(Protocol):
     def visit_all(self, visits: Iterable[Visit], *, at_once: int | None = None) -> Iterator[Visited]:
         """Run many side by side, at most so many at once; each comes back as it ends.
 
-        A visit is taken from `visits` when it is its turn.
+        The first are begun by the call itself; a visit is taken from `visits` when it is its turn.
         """
 
     def close(self) -> None:

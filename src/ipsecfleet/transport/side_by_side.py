@@ -3,6 +3,7 @@
 import queue
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from ipsecfleet.transport.contract import Outcome, Visit, Visited
 from ipsecfleet.transport.crew import NOTICED_S
@@ -24,25 +25,45 @@ class SideBySide(ABC):
 
     def visit_all(self, visits: Iterable[Visit], *, at_once: int | None = None) -> Iterator[Visited]:
         """See `Transport.visit_all`."""
-        results: queue.SimpleQueue[Visited] = queue.SimpleQueue()
-        left, busy = iter(visits), 0
-        while True:
-            while (at_once is None or busy < at_once) and (visit := next(left, None)) is not None:
-                busy += 1
-                try:
-                    self.start(visit, results.put)
-                except Exception as error:  # noqa: BLE001  the result of this visit, whatever it is
-                    results.put((visit, error))
-            if not busy:
+        crowd = _Crowd(self.start, iter(visits), at_once)
+        crowd.fill()
+        return crowd.results()
+
+
+class _Crowd:
+    """Visits that are under way, and those that wait for their turn."""
+
+    def __init__(
+        self, start: Callable[[Visit, Callable[[Visited], object]], None], waiting: Iterator[Visit], at_once: int | None
+    ) -> None:
+        self._start = start
+        self._waiting = waiting
+        self._at_once = at_once
+        self._ended: queue.SimpleQueue[Visited] = queue.SimpleQueue()
+        self._busy = 0
+
+    def fill(self) -> None:
+        """Begin as many as may be under way."""
+        while self._at_once is None or self._busy < self._at_once:
+            visit = next(self._waiting, None)
+            if visit is None:
                 return
-            yield _next(results)
-            busy -= 1
+            self._busy += 1
+            try:
+                self._start(visit, self._ended.put)
+            except Exception as error:  # noqa: BLE001  the result of this visit, whatever it is
+                self._ended.put((visit, error))
 
+    def results(self) -> Iterator[Visited]:
+        """Each as it ends; then there is room for the next."""
+        while self._busy:
+            visited = self._next()
+            self._busy -= 1
+            yield visited
+            self.fill()
 
-def _next(results: "queue.SimpleQueue[Visited]") -> Visited:
-    """The next result, waited for in short pieces so that a signal is noticed."""
-    while True:
-        try:
-            return results.get(timeout=NOTICED_S)
-        except queue.Empty:
-            continue
+    def _next(self) -> Visited:
+        """The next result, waited for in short pieces so that a signal is noticed."""
+        while True:
+            with suppress(queue.Empty):
+                return self._ended.get(timeout=NOTICED_S)
