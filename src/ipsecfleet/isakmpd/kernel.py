@@ -19,6 +19,7 @@ of them can be keys. An SA without algorithms is larval: an SPI reserved by a ne
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from itertools import product
 from typing import Generic, TypeVar
@@ -197,6 +198,7 @@ def _set_up_for(details: Mapping[str, str]) -> Selectors | None:
     return _oriented(direction, source, target) if source and target else None
 
 
+@lru_cache(maxsize=1 << 13)
 def _masked(flow: str, mask: str, proto: int) -> Selector | None:
     """One side of a flow from its address and netmask lines, each with ` port N` after it where there is one."""
     address, bits = _detail_address.match(flow), _mask_bits(mask.partition(" ")[0])
@@ -206,6 +208,7 @@ def _masked(flow: str, mask: str, proto: int) -> Selector | None:
     return Selector(net, proto, int(address[2] or 0)) if net and int(net.netmask) == bits else None
 
 
+@lru_cache(maxsize=1 << 8)
 def _mask_bits(text: str) -> int | None:
     try:
         return int(ip_address(text))

@@ -3,6 +3,7 @@
 Durations are seconds of the gateway's clock. `time_scale` is K where a lab's time runs K times faster, else 1.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ipsecfleet.model.net import Network
@@ -105,10 +106,14 @@ class Fleet:
     limits: Limits = field(default_factory=Limits)
     time_scale: float = 1.0
     source: str | None = None
+    _by_name: Mapping[str, Gateway] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {g.name: g for g in reversed(self.gateways)})
 
     def gateway(self, name: str) -> Gateway | None:
         """The gateway of that name."""
-        return next((g for g in self.gateways if g.name == name), None)
+        return self._by_name.get(name)
 
     def members(self, end: TunnelEnd) -> tuple[Gateway, ...]:
         """Our gateways that carry this end: one, all members of its CARP group, or none for a peer."""

@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 Network = IPv4Network | IPv6Network
 
 
+@lru_cache(maxsize=1 << 13)
 def parse_network(text: str) -> Network | None:
     """The network that `text` means (`10.1/16`, `10.1.2.3`, `2001:db8::/64`), or None if it means none."""
     host, slash, length = text.partition("/")

@@ -1,8 +1,9 @@
 """What one gateway has, at one moment, as values. A part that could not be read is `Unknown`, never taken as empty."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from ipsecfleet.errors import GatewayError
 from ipsecfleet.model.net import Selectors
@@ -75,6 +76,10 @@ class SshPair:
     server: str
 
 
+PARTS = ("sas", "connections", "flows", "kernel")
+"""The parts that every look has."""
+
+
 @dataclass(frozen=True, slots=True)
 class GatewaySnapshot:
     """Everything read in one visit; `at` is the gateway's clock in epoch seconds.
@@ -108,8 +113,13 @@ class GatewaySnapshot:
 
         The CARP role is not among them: it matters only where the inventory has the gateway in a group.
         """
-        parts = ("sas", "connections", "flows", "kernel")
-        return tuple((p, v) for p in parts if isinstance(v := getattr(self, p), Unknown))
+        return tuple((p, v) for p in PARTS if isinstance(v := getattr(self, p), Unknown))
+
+    def without_parts(self) -> "GatewaySnapshot":
+        """What there is to say of the gateway itself, and which parts are unknown."""
+        unknown = dict(self.unknown)
+        nothing: dict[str, Any] = dict.fromkeys(PARTS, ()) | unknown
+        return replace(self, **nothing, exchanges=(), peer_names={}, aliases=(), unparsed=())
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ it would draw another gateway's tunnel into what is done to its own. A tunnel of
 connection); what only the daemons know becomes a tunnel named by its connection.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from dataclasses import dataclass
+from itertools import islice, product
 
 from ipsecfleet.isakmpd import truth
 from ipsecfleet.model.fleet import Fleet, Gateway, TunnelEnd, TunnelSpec
-from ipsecfleet.model.net import Selector, Selectors, same_address
+from ipsecfleet.model.net import Selector, Selectors, canonical_address, same_address
 from ipsecfleet.model.sa import Sa
 from ipsecfleet.model.snapshot import Snapshot, Unknown
 from ipsecfleet.model.tunnel import WORST_FIRST, End, State, Tunnel
@@ -110,30 +112,49 @@ def _of_peer(end: End, addresses: Sequence[str]) -> bool:
 
 def _of_daemons(fleet: Fleet, loose: dict[str, list[End]], snapshot: Snapshot) -> Iterable[Tunnel]:
     """Tunnels no inventory names: each end with its mirror on another gateway of ours, if there is one."""
-    rest = [end for ends in loose.values() for end in ends]
+    towards = _towards(fleet, loose)
     taken: set[int] = set()
-    for end in rest:
+    for end in (end for ends in loose.values() for end in ends):
         if id(end) in taken:
             continue
-        mirrors = [o for o in rest if id(o) not in taken and o.gateway != end.gateway and _mirrored(fleet, end, o)]
-        pair = sorted([end, *mirrors[:1]], key=lambda e: not e.listing.active)
+        facing = (o for name in towards.at(end.peer) if name != end.gateway for o in towards.ends[name, end.gateway])
+        mirrors = (o for o in facing if id(o) not in taken and _mirrored(end, o))
+        pair = sorted([end, *islice(mirrors, 1)], key=lambda e: not e.listing.active)
         taken |= {id(e) for e in pair}
         state, note = _joint(pair, snapshot)
         yield Tunnel(str(pair[0].connection), state, tuple(pair), known=False, note=note)
 
 
-def _mirrored(fleet: Fleet, one: End, other: End) -> bool:
-    """Whether two ends are the same tunnel: each is the other's peer, and they have an SPI or their networks in common."""
-    if not (_is_at(fleet, one.peer, other.gateway) and _is_at(fleet, other.peer, one.gateway)):
-        return False
+@dataclass(frozen=True, slots=True)
+class _Towards:
+    """Which gateways of ours have an address, and the ends of one gateway whose peer is another one, by both."""
+
+    gateways: Mapping[str, Sequence[str]]
+    ends: Mapping[tuple[str, str], Sequence[End]]
+
+    def at(self, address: str | None) -> Sequence[str]:
+        return self.gateways.get(canonical_address(address), ()) if address is not None else ()
+
+
+def _towards(fleet: Fleet, loose: Mapping[str, Iterable[End]]) -> _Towards:
+    gateways: dict[str, list[str]] = defaultdict(list)
+    ends: dict[tuple[str, str], list[End]] = defaultdict(list)
+    for name in loose:
+        gateway = fleet.gateway(name)
+        for address in dict.fromkeys(map(canonical_address, addresses_of(gateway) if gateway is not None else ())):
+            gateways[address].append(name)
+    found = _Towards(gateways, ends)
+    for end in (end for ends_there in loose.values() for end in ends_there):
+        for name in found.at(end.peer):
+            ends[end.gateway, name].append(end)
+    return found
+
+
+def _mirrored(one: End, other: End) -> bool:
+    """Whether two ends that are each other's peers are one tunnel: they have an SPI or their networks in common."""
     if _outgoing(one.live) & _incoming(other.sas) or _outgoing(other.live) & _incoming(one.sas):
         return True
     return one.selectors is not None and other.selectors is not None and one.selectors == other.selectors.mirrored()
-
-
-def _is_at(fleet: Fleet, address: str | None, name: str) -> bool:
-    gateway = fleet.gateway(name)
-    return gateway is not None and any(same_address(address, a) for a in addresses_of(gateway))
 
 
 def _joint(ends: Sequence[End], snapshot: Snapshot) -> tuple[State, str]:

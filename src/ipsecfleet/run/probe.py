@@ -61,19 +61,18 @@ class Prober:
         conf: Mapping[str, Sequence[str]] | None = None,
     ) -> Snapshot:
         """Visit all gateways side by side; `conf` names files per gateway whose connections are asked for too."""
-        seen: dict[str, GatewaySnapshot] = {}
-        failed: dict[str, GatewayError] = {}
         asked = conf or {}
         wanted = {g.name: g for g in gateways}
-        answers = self.visit_all(wanted.values(), lambda g: (*verbs, *map(ConfNames, asked.get(g.name, ()))))
-        for gateway, answer in answers:
-            if isinstance(answer, GatewayError):
-                failed[gateway.name] = answer
-                self.arrived(gateway.name, answer)
-            else:
-                seen[gateway.name] = snapshot_of(gateway.name, answer)
-                self.arrived(gateway.name, seen[gateway.name])
-        return Snapshot({n: seen[n] for n in wanted if n in seen}, {n: failed[n] for n in wanted if n in failed})
+        return in_order(wanted, self.looks(wanted.values(), lambda g: (*verbs, *map(ConfNames, asked.get(g.name, ())))))
+
+    def looks(
+        self, gateways: Iterable[Gateway], verbs: Callable[[Gateway], Sequence[Verb]]
+    ) -> Iterator[tuple[str, GatewaySnapshot | GatewayError]]:
+        """The same, each gateway as it answers, and nothing of it kept."""
+        for gateway, answer in self.visit_all(gateways, verbs):
+            seen = answer if isinstance(answer, GatewayError) else snapshot_of(gateway.name, answer)
+            self.arrived(gateway.name, seen)
+            yield gateway.name, seen
 
     def see(self, gateway: Gateway, verbs: Sequence[Verb]) -> GatewaySnapshot:
         """One gateway's snapshot."""
@@ -167,6 +166,13 @@ class _Asking:
 
     visit: Visit
     request: Request
+
+
+def in_order(names: Iterable[str], looks: Iterable[tuple[str, GatewaySnapshot | GatewayError]]) -> Snapshot:
+    """What was seen as a snapshot, the gateways in the order of their names."""
+    came = dict(looks)
+    seen = {n: look for n in names if not isinstance(look := came.get(n), GatewayError) and look is not None}
+    return Snapshot(seen, {n: look for n in names if isinstance(look := came.get(n), GatewayError)})
 
 
 def _incomplete(gateway: Gateway, answer: Answer, outcome: Outcome) -> IpsecfleetError:

@@ -14,7 +14,7 @@ from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.net import same_address
 from ipsecfleet.model.sa import Sa
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
-from ipsecfleet.run.probe import GLANCE, STARE, Prober
+from ipsecfleet.run.probe import GLANCE, STARE, Prober, in_order
 from ipsecfleet.run.scope import (
     Scope,
     gateway_row,
@@ -47,6 +47,8 @@ class Reading:
 def show(reading: Reading, what: str) -> Document:
     """`what` is tunnels, sas, flows or gateways."""
     narrow = _narrow(reading.selection)
+    if not narrow and what != "tunnels" and reading.snapshot is None:
+        return _show_each(reading, what)
     if not (narrow and what in {"sas", "flows"}):  # else what is shown of one gateway depends on the others
         tell_each(reading, lambda gateway, seen: _share(what, gateway, seen))
     scope = scope_of(reading)
@@ -117,6 +119,28 @@ def scope_of(reading: Reading, verbs: Sequence[Verb] | None = None) -> Scope:
         return of_saved(reading.fleet, reading.selection, reading.snapshot)
     asked = verbs or (STARE if reading.prober.keep else GLANCE)
     return survey(reading.prober, reading.fleet, reading.selection, verbs=asked, reading=True)
+
+
+def _show_each(reading: Reading, what: str) -> Document:
+    """What each gateway says by itself: of its answer no more is kept than is shown, and what is told is not kept."""
+    gateways = {g.name: g for g in resolve_gateways(reading.fleet, reading.selection, default_all=True)}
+    verbs = STARE if reading.prober.keep else GLANCE
+    shares: dict[str, Document] = {}
+    looks: dict[str, Seen] = {}
+    for name, seen in reading.prober.looks(gateways.values(), lambda _gateway: verbs):
+        share = _share(what, gateways[name], seen)
+        if reading.tell is not None:
+            reading.tell(share)
+        else:
+            shares[name] = share
+        looks[name] = seen if isinstance(seen, GatewayError) else seen.without_parts()
+    scope = of_saved(reading.fleet, reading.selection, in_order(gateways, looks.items()), tunnels=False)
+    told = [shares[name] for name in gateways if name in shares]
+    return replace(
+        document_of(f"show {what}", scope, reading.selection),
+        sas=tuple(row for share in told for row in share.sas or ()) if what == "sas" else None,
+        flows=tuple(row for share in told for row in share.flows or ()) if what == "flows" else None,
+    )
 
 
 def document_of(command: str, scope: Scope, selection: Selection) -> Document:

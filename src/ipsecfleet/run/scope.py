@@ -53,11 +53,12 @@ def survey(prober: Prober, fleet: Fleet, selection: Selection, *, verbs: Sequenc
     return Scope.of(view, gateways, lambda v: pick(v.tunnels, fleet, selection))
 
 
-def of_saved(fleet: Fleet, selection: Selection, snapshot: Snapshot) -> Scope:
-    """The same from a snapshot that was saved, without any gateway."""
+def of_saved(fleet: Fleet, selection: Selection, snapshot: Snapshot, *, tunnels: bool = True) -> Scope:
+    """The same from a snapshot that is there already, without any gateway; without `tunnels`, of gateways alone."""
     names = (*snapshot.gateways, *snapshot.failed)
     gateways = tuple(fleet.gateway(n) or Gateway(n, n) for n in names)
-    view = View.of(_with(fleet, gateways), snapshot)
+    fleet = _with(fleet, gateways)
+    view = View.of(fleet, snapshot) if tunnels else View(fleet, snapshot, ())
     return Scope.of(view, gateways, lambda v: pick(v.tunnels, v.fleet, selection))
 
 

@@ -7,6 +7,7 @@ of a file that is included under a Host line apply as if it had been included at
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import paramiko
 
@@ -17,9 +18,18 @@ _SYSTEM = Path("/etc/ssh")
 _DEEPEST_INCLUDE = 16
 
 
+class _Config(paramiko.SSHConfig):
+    """paramiko asks for this machine's full name, and DNS for it, for every value, also where nothing stands for it."""
+
+    def _tokenize(self, config: Any, target_hostname: str, key: str, value: str) -> str:
+        if "%" not in value and "~" not in value:
+            return value
+        return str(super()._tokenize(config, target_hostname, key, value))  # type: ignore[misc]  # without a stub
+
+
 def load_ssh_config(path: str | None, first: tuple[str, ...] = ()) -> paramiko.SSHConfig:
     """This file, or the user's and the system's, after these lines; the first value found for a host wins."""
-    config = paramiko.SSHConfig()
+    config = _Config()
     try:
         config.parse(first)
         for name in _DEFAULTS if path is None else (path,):
