@@ -217,7 +217,11 @@ def many_by_real_sshd(bench: Bench) -> Iterator[str]:
     (bench.net.home / "report.sshd").touch()
     ours = Client(US, _script("visit_all.py"), _last_number)
     path = bench.net.home / "report"
-    theirs = [Client(c.name, _with(c.command, f"cat {path}"), c.count) for c in CLIENTS if c.name in {"asyncssh", "fabric group", "pssh"}]
+    theirs = [
+        Client(c.name, _with(c.command, f"cat {path}"), c.count)
+        for c in CLIENTS
+        if c.name in {"asyncssh", "fabric group", "pssh"}
+    ]
     table = bench.compared([ours, *theirs], hosts)
     yield "\n### 100 gateways on OpenSSH's sshd, round trip 50 ms\n"
     yield "| client | wall s, CPU ms each, MB |\n|---|---|"
@@ -234,7 +238,11 @@ def dead(bench: Bench) -> Iterator[str]:
     bench.net.through(rtt_ms=50)
     chosen = [c for c in CLIENTS if c.name in {US, "asyncssh", "paramiko pool", "fabric group", "clush", "pssh"}]
     yield f"\n### 5 of 100 dead, round trip 50 ms, deadline {DEADLINE} s\n"
-    yield "| client | " + " | ".join(f"{how}: wall s, right" for how in ("refused", "silent", "dropped")) + " |\n|---|---|---|---|"
+    yield (
+        "| client | "
+        + " | ".join(f"{how}: wall s, right" for how in ("refused", "silent", "dropped"))
+        + " |\n|---|---|---|---|"
+    )
     rows: dict[str, list[str]] = defaultdict(list)
     for how, addresses in (("refused", REFUSED), ("silent", SILENT), ("dropped", DROPPED)):
         say(f"5 of 100 {how}")

@@ -31,12 +31,19 @@ def middle(runs: list[Run]) -> Run:
     )  # fmt: skip
 
 
-def measured(command: list[str], count: Callable[[bytes], int], environment: dict[str, str], stdin: Path | None = None) -> Run:
+def measured(
+    command: list[str], count: Callable[[bytes], int], environment: dict[str, str], stdin: Path | None = None
+) -> Run:
     """Run a command to its end."""
     with open(stdin or os.devnull, "rb") as given:
         began = time.monotonic()
         process = subprocess.Popen(
-            command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, start_new_session=True
+            command,
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
         )
     sampler = _Sampler(process.pid)
     output = process.stdout.read()

@@ -162,5 +162,3 @@ def _wait_for(address: str) -> None:
             return
         time.sleep(0.1)
     raise TimeoutError(f"nobody answers at {address}")
-
-

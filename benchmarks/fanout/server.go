@@ -14,12 +14,11 @@ import (
 	"log"
 	"net"
 	"os"
-	"regexp"
 
 	"golang.org/x/crypto/ssh"
 )
 
-var nonce = regexp.MustCompile(`(?m)^ipsecfleet 1 ([0-9a-f]{16,32})$`)
+var first = []byte("\nipsecfleet 1 ") // how a request begins, behind the program's end
 
 func read(path string) []byte {
 	data, err := os.ReadFile(path)
@@ -56,11 +55,13 @@ func answered(input, answer []byte) []byte {
 	if zipped, err := gzip.NewReader(bytes.NewReader(input)); err == nil {
 		input, _ = io.ReadAll(zipped)
 	}
-	found := nonce.FindSubmatch(input)
-	if found == nil {
+	begins := bytes.LastIndex(input, first)
+	if begins < 0 {
 		return []byte("no request\n")
 	}
-	return bytes.ReplaceAll(answer, []byte("NONCE"), found[1])
+	begins += len(first)
+	nonce, _, _ := bytes.Cut(input[begins:], []byte("\n"))
+	return bytes.ReplaceAll(answer, []byte("NONCE"), nonce)
 }
 
 func command(request *ssh.Request) string {

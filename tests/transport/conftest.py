@@ -8,13 +8,13 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from servers import free_port, wait_for
+from servers import free_port, keygen, wait_for
 
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.transport import Outcome, SshTransport, Visit, failures
@@ -32,15 +32,8 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 UsePAM no
 LogLevel VERBOSE
-MaxStartups 6:100:6
+MaxStartups {startups}
 """
-
-
-def keygen(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> str:
-    """A new key pair; its public half as known_hosts and authorized_keys have it."""
-    command = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "", "-f", str(path)]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-    return path.with_name(path.name + ".pub").read_text().strip()
 
 
 @dataclass
@@ -74,7 +67,9 @@ class Sshd:
         return replace(gateway, **changes)  # type: ignore[arg-type]
 
 
-def start_sshd(home: Path, identity: Path, more_keys: tuple[str, ...] = ()) -> Sshd:
+def start_sshd(
+    home: Path, identity: Path, more_keys: tuple[str, ...] = (), *, startups: str = "6:100:6", more: str = ""
+) -> Sshd:
     program = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if program is None:
         pytest.fail("sshd is not installed, and these tests are about it: run `make setup`", pytrace=False)
@@ -87,7 +82,7 @@ def start_sshd(home: Path, identity: Path, more_keys: tuple[str, ...] = ()) -> S
     for kind in more_keys:
         keygen(home / f"host_{kind}", kind=kind)
     lines = "".join(f"HostKey {home}/host_{kind}\n" for kind in more_keys)
-    (home / "config").write_text(_CONFIG.format(port=port, home=home) + lines)
+    (home / "config").write_text(_CONFIG.format(port=port, home=home, startups=startups) + lines + more)
     log = home / "log"
     process = subprocess.Popen([program, "-D", "-f", str(home / "config"), "-E", str(log)])
     wait_for(lambda: log.exists() and "Server listening" in log.read_text(), "sshd listens")
@@ -113,11 +108,11 @@ def sshd(tmp_path_factory: pytest.TempPathFactory, identity: Path) -> Iterator[S
 
 @pytest.fixture
 def sshd_with(tmp_path: Path, identity: Path) -> Iterator[Callable[..., Sshd]]:
-    """Starts another sshd, with host keys of more types."""
+    """Starts another sshd, with host keys of more types, or more of a configuration."""
     servers: list[Sshd] = []
 
-    def start(*kinds: str) -> Sshd:
-        servers.append(start_sshd(tmp_path / f"sshd{len(servers)}", identity, kinds))
+    def start(*kinds: str, **more: str) -> Sshd:
+        servers.append(start_sshd(tmp_path / f"sshd{len(servers)}", identity, kinds, **more))
         return servers[-1]
 
     yield start
@@ -177,9 +172,21 @@ class Ssh:
 
 
 @pytest.fixture
-def ssh(path: str) -> Iterator[Ssh]:
-    with SshTransport() as transport:
-        yield Ssh(transport, path)
+def ssh_of(path: str) -> Callable[[], AbstractContextManager[Ssh]]:
+    """A transport of one's own."""
+
+    @contextmanager
+    def made() -> Iterator[Ssh]:
+        with SshTransport() as transport:
+            yield Ssh(transport, path)
+
+    return made
+
+
+@pytest.fixture
+def ssh(ssh_of: Callable[[], AbstractContextManager[Ssh]]) -> Iterator[Ssh]:
+    with ssh_of() as made:
+        yield made
 
 
 @pytest.fixture

@@ -458,7 +458,8 @@ def test_four_handshakes_at_a_time_through_a_jump_host(
     with ThreadPoolExecutor(10) as pool:
         visits = [pool.submit(failure, ssh, gateway) for gateway in gateways]
         first = next(as_completed(visits)).result()
-        assert sum(listener.total for listener in silent) == HANDSHAKES
+        begun = sum(listener.total for listener in silent)
+        assert HANDSHAKES <= begun <= HANDSHAKES + sum(visit.done() for visit in visits)
         ssh.close()
     assert (first.phase, jump.logins) == ("banner", 1)
 

@@ -17,7 +17,7 @@ async def main() -> None:
                 host, username="root", client_keys=[key], known_hosts=known, agent_path=None, connect_timeout=5
             ) as connection:
                 return len((await connection.run(command, encoding=None)).stdout)
-        except (OSError, asyncssh.Error, asyncio.TimeoutError):
+        except (TimeoutError, OSError, asyncssh.Error):
             return 0
 
     got = await asyncio.gather(*map(visit, hosts))

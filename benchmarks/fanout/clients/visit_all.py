@@ -1,9 +1,9 @@
-"""ipsecfleet as a library: the visit of `show sas`, its program and all, with the answer taken apart to its sections."""
+"""ipsecfleet as a library: the visit of `show sas`, with its program, its request and its answer."""
 
 import sys
 
 from ipsecfleet.isakmpd.verbs import Exchanges, Flows, Host, Report, Sad
-from ipsecfleet.isakmpd.visit import Call, Request, decode
+from ipsecfleet.isakmpd.visit import Call, Request
 from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.transport import Outcome, SshTransport, Visit
 
@@ -21,5 +21,5 @@ visits = (
 right = 0
 with SshTransport(keep=False) as transport:
     for _, result in transport.visit_all(visits):
-        right += isinstance(result, Outcome) and decode(result.stdout, request.nonce, verbs).complete
+        right += isinstance(result, Outcome) and b" done " in result.stdout[-64:]
 print(right)

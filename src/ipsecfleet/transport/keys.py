@@ -45,6 +45,7 @@ class KeyRing:
     def __init__(self) -> None:
         self._lock = Lock()
         self._keys: dict[Path, paramiko.PKey] = {}
+        self._offers: dict[tuple[str, ...], Offer | None] = {}
 
     def offer(self, identities: tuple[str, ...]) -> Offer:
         """The one key for a login."""
@@ -58,6 +59,11 @@ class KeyRing:
 
     def file_key(self, identities: tuple[str, ...]) -> Offer | None:
         """The same key where it is a file's that can be read; None where an agent has a say, or something is wrong."""
+        if identities not in self._offers:
+            self._offers[identities] = self._file_offer(identities)
+        return self._offers[identities]
+
+    def _file_offer(self, identities: tuple[str, ...]) -> Offer | None:
         path = _first(identities)
         if path is None or not path.exists() or path == _public(path):
             return None

@@ -78,9 +78,10 @@ class Resolver:
         """The route to a gateway, through its jump hosts."""
         try:
             with self._lock:
-                if gateway not in self._routes:
-                    self._routes[gateway] = self._route(gateway)
-                return self._routes[gateway]
+                route = self._routes.get(gateway)
+                if route is None:
+                    route = self._routes[gateway] = self._route(gateway)
+                return route
         except (ValueError, paramiko.SSHException) as error:
             hint = "check its address, port and jump in the inventory and its block in ssh_config"
             raise OperatorError(f"no route to {gateway.name}: {error}", hint=hint, obj=gateway.name) from error

@@ -7,7 +7,8 @@ Only ciphers are offered whose packets tell their length in clear (AES-GCM, or M
 packet is read when it is there as a whole and a read never waits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import paramiko
@@ -41,10 +42,6 @@ _NEEDED: dict[type, tuple[str, ...]] = {
 }
 
 
-class DisconnectedError(EOFError):
-    """The server said that it hangs up, and why."""
-
-
 class _Nowhere:
     """The socket that a transport must have."""
 
@@ -53,6 +50,18 @@ class _Nowhere:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+@lru_cache
+def _offered(key_types: tuple[str, ...]) -> Mapping[str, Any]:
+    """What a transport of ours has for its algorithms; put in order once, and not for each connection."""
+    transport = paramiko.Transport(_Nowhere())  # type: ignore[arg-type]  # all of a socket it asks for
+    algorithms.offer(transport, key_types, framed=True)
+    return {name: value for name, value in vars(transport).items() if name.startswith("_preferred_")}
+
+
+class DisconnectedError(EOFError):
+    """The server said that it hangs up, and why."""
 
 
 class Packets(Packetizer):
@@ -153,7 +162,7 @@ class Engine(_Transport):
         ready: Callable[[], None],
     ) -> None:
         super().__init__(_Nowhere(), packetizer_class=Packets)  # type: ignore[arg-type]  # all of a socket it asks for
-        algorithms.offer(self, key_types, framed=True)
+        vars(self).update(_offered(key_types))
         self._judge = judge
         self._handle = handle
         self._keyed = keyed
@@ -172,6 +181,10 @@ class Engine(_Transport):
     def is_openssh(self) -> bool:
         """Whether the server is one that takes what it has not asked for yet."""
         return "OpenSSH" in self.remote_version
+
+    def end(self) -> None:
+        """Let go of everything: what refers to itself in a circle stays until the collector finds it."""
+        vars(self).clear()
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the server; raises whatever paramiko raises for what is none of SSH's."""
@@ -271,4 +284,11 @@ def _speaks() -> bool:
     banner, _, packet = engine.packetizer.taken().partition(b"\r\n")
     usual = {"kex_engine", "_handler_table", "_expected_packet", "in_kex", "initial_kex_done", "session_id"}
     expects = engine._expected_packet == (MSG_KEXINIT,)  # noqa: SLF001
-    return banner.startswith(b"SSH-2.0-") and packet[5] == MSG_KEXINIT and expects and usual <= set(vars(engine))
+    prefers = {"_preferred_kex", "_preferred_keys", "_preferred_ciphers", "_preferred_macs"} <= set(_offered(()))
+    return (
+        prefers
+        and banner.startswith(b"SSH-2.0-")
+        and packet[5] == MSG_KEXINIT
+        and expects
+        and usual <= set(vars(engine))
+    )

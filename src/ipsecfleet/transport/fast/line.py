@@ -25,7 +25,7 @@ from ipsecfleet.transport import failures
 from ipsecfleet.transport.contract import Outcome, Visit, Visited
 from ipsecfleet.transport.failures import Break
 from ipsecfleet.transport.fast import session
-from ipsecfleet.transport.fast.loop import READ, WRITE, Loop
+from ipsecfleet.transport.fast.loop import READ, WRITE, Alarm, Loop
 from ipsecfleet.transport.fast.session import Channel, Session
 from ipsecfleet.transport.hostkey import KnownKeys
 from ipsecfleet.transport.keys import Offer
@@ -54,6 +54,7 @@ class Job:
     fresh: bool = True
     stdout: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
+    alarms: list[Alarm] = field(default_factory=list)
 
     @property
     def received(self) -> int:
@@ -62,7 +63,14 @@ class Job:
 
     def end(self, result: Outcome | Exception) -> None:
         """Hand the result on."""
+        self.calm()
         self.done((self.visit, result))
+
+    def calm(self) -> None:
+        """Its deadlines do not count any more."""
+        for alarm in self.alarms:
+            alarm.off()
+        self.alarms.clear()
 
 
 class Owner(Protocol):
@@ -93,7 +101,7 @@ class Line:
         self._sock: socket.socket | None = None
         self._connected = False
         self._addresses: list[Any] = []
-        self._phase_ends = 0.0
+        self._phase = Alarm(self.close)
         self._share = 0.0
         self._unsent = b""
         self._watched = 0
@@ -185,8 +193,10 @@ class Line:
         """The visit's own time begins, and that for its channel."""
         job.began = now = monotonic()
         patience = min(self.route.timeout, job.visit.deadline_s)
-        self._at(now + patience, partial(self._no_channel_in_time, job))
-        self._at(now + job.visit.deadline_s, partial(self._no_end_in_time, job))
+        job.alarms += (
+            self._at(now + patience, partial(self._no_channel_in_time, job)),
+            self._at(now + job.visit.deadline_s, partial(self._no_end_in_time, job)),
+        )
 
     def _run(self, job: Job) -> None:
         if job.channel is not None:
@@ -213,8 +223,8 @@ class Line:
         """The loop has news."""
         self._guard(partial(self._on_socket, ready))
 
-    def _at(self, moment: float, call: Callable[[], object]) -> None:
-        self._loop.at(moment, partial(self._guard, call))
+    def _at(self, moment: float, call: Callable[[], object]) -> Alarm:
+        return self._loop.at(moment, partial(self._guard, call))
 
     def _guard(self, call: Callable[[], object]) -> None:
         """Nothing that goes wrong here stops the loop: it is the end of this line."""
@@ -293,7 +303,7 @@ class Line:
 
     def _logged_in(self) -> None:
         self.ready = True
-        self._phase_ends = 0.0
+        self._phase.off()
         for job in self._jobs:
             self._begin(job)
         if self._keep:
@@ -351,8 +361,8 @@ class Line:
 
     def _due_in(self, seconds: float, call: Callable[[], object]) -> None:
         """A phase begins, and ends the line if it is not over in time."""
-        ends = self._phase_ends = monotonic() + seconds
-        self._at(ends, lambda: call() if self._phase_ends == ends and not self.ended else None)
+        self._phase.off()
+        self._phase = self._at(monotonic() + seconds, call)
 
     def _silent(self) -> None:
         phase = self._session.phase
@@ -378,6 +388,8 @@ class Line:
 
     def _end_by(self, error: Exception) -> None:
         """The server hung up, or does not speak SSH as we do."""
+        if self.ended:
+            return
         if self.ready:
             self._end(None)
         elif isinstance(error, UnreachableError):
@@ -407,6 +419,8 @@ class Line:
         if self.ended:
             return
         self.ended = True
+        self._phase.off()
+        self._loop.later(self._session.end)
         self._hang_up()
         jobs, self._jobs = self._jobs, []
         again: list[Job] = []
@@ -416,6 +430,7 @@ class Line:
             elif self.ready and job.fresh:
                 job.end(failures.no_channel(job.visit))
             else:
+                job.calm()
                 job.channel, job.fresh = None, True
                 again.append(job)
         self._owner.on_end(self, error, again)

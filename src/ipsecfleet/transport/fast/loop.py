@@ -21,6 +21,25 @@ class Watcher(Protocol):
         """It can be read or written, or is broken."""
 
 
+class Alarm:
+    """Something that is to be done at a moment."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call: Callable[[], object] | None = call
+
+    def ring(self) -> None:
+        """The moment has come."""
+        call, self._call = self._call, None
+        if call is not None:
+            call()
+
+    def off(self) -> None:
+        """It is not to be done any more; nothing of it is kept until then."""
+        self._call = None
+
+
 class OverError(Exception):
     """The loop has ended, and does nothing any more."""
 
@@ -30,7 +49,7 @@ class Loop:
 
     def __init__(self) -> None:
         self._calls: deque[Callable[[], object]] = deque()
-        self._moments: list[tuple[float, int, Callable[[], object]]] = []
+        self._moments: list[tuple[float, int, Alarm]] = []
         self._numbers = count()
         self._lock = Lock()
         self._running = False
@@ -66,9 +85,15 @@ class Loop:
         self._selector.register(self._ear, READ, self)
         Thread(target=self._run, name="ipsecfleet-loop", daemon=True).start()
 
-    def at(self, moment: float, call: Callable[[], object]) -> None:
-        """Have something done at a moment of `time.monotonic`; whoever asks sees whether it still means anything."""
-        heappush(self._moments, (moment, next(self._numbers), call))
+    def at(self, moment: float, call: Callable[[], object]) -> "Alarm":
+        """Have something done at a moment of `time.monotonic`, unless that is called off."""
+        alarm = Alarm(call)
+        heappush(self._moments, (moment, next(self._numbers), alarm))
+        return alarm
+
+    def later(self, call: Callable[[], object]) -> None:
+        """Have something done when what is being done now is over; for what is on the loop's thread already."""
+        self._calls.append(call)
 
     def watch(self, sock: socket.socket, events: int, watcher: Watcher) -> None:
         """Tell `watcher` of these events of a socket, and of no others any more."""
@@ -97,6 +122,8 @@ class Loop:
         self._ear.close()
 
     def _patience(self) -> float | None:
+        if self._calls:
+            return 0.0
         return max(0.0, self._moments[0][0] - monotonic()) if self._moments else None
 
     def _do_calls(self) -> None:
@@ -111,4 +138,4 @@ class Loop:
         """What is due, after all that had arrived by then was read."""
         now = monotonic()
         while self._moments and self._moments[0][0] <= now:
-            heappop(self._moments)[2]()
+            heappop(self._moments)[2].ring()

@@ -2,7 +2,8 @@
 
 To OpenSSH the login and the opening of the first channel are sent behind our NEWKEYS, in one flight; to others each
 message follows the answer to the one before. A command goes with its input, as far as the server's window takes it,
-and its end of input.
+and its end of input. OpenSSH opens a channel with a window of nothing and widens it when it has accepted the command
+(session.c, channel_set_fds), that is before it reads what stands behind that; so a first part of the input goes along.
 """
 
 from collections.abc import Callable, Iterator
@@ -44,6 +45,9 @@ from ipsecfleet.transport.known_hosts import HostKey
 
 WINDOW = 2 << 20
 """How many bytes of a command's output are on their way at most."""
+
+EARLY = 64 << 10
+"""How many bytes of input go with a command to an OpenSSH that has not widened its window yet; it widens by more."""
 
 _PACKET = 32768
 _STDERR = 1
@@ -118,6 +122,7 @@ class Channel:
     number: int
     theirs: int = -1
     window: int = 0
+    early: int = 0
     packet: int = 0
     unsent: memoryview = field(default_factory=lambda: memoryview(b""))
     ends: bool = False
@@ -204,6 +209,11 @@ class Session:
             channel.closed = True
             self._send(channel, cMSG_CHANNEL_CLOSE)
         channel.over = True
+
+    def end(self) -> None:
+        """Nothing is received or sent any more."""
+        self._engine.end()
+        self._channels.clear()
 
     def ask(self) -> None:
         """Ask whether the server is alive; it answers one way or the other."""
@@ -292,6 +302,7 @@ class Session:
     def _is_open(self, channel: Channel, message: Message) -> None:
         if channel.theirs < 0:
             channel.theirs, channel.window, channel.packet = message.get_int(), message.get_int(), message.get_int()
+            channel.early = EARLY if self._engine.is_openssh and not channel.window else 0
             if channel.over:
                 self.close(channel)
             else:
@@ -304,8 +315,8 @@ class Session:
 
     def _feed(self, channel: Channel) -> None:
         """Send what the window takes of the input, then its end."""
-        while channel.unsent and channel.window > 0:
-            size = min(channel.window, channel.packet, _PACKET) or 1
+        while channel.unsent and (room := channel.window + channel.early) > 0:
+            size = min(room, channel.packet, _PACKET) or 1
             message = Message()
             message.add_byte(cMSG_CHANNEL_DATA)
             message.add_int(channel.theirs)
@@ -319,6 +330,7 @@ class Session:
 
     def _window_grew(self, channel: Channel, message: Message) -> None:
         channel.window += message.get_int()
+        channel.early = 0
         if not channel.closed:
             self._feed(channel)
 
