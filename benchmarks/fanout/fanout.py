@@ -104,7 +104,7 @@ CLIENTS = (
     ),
     Client(
         "ansible -m raw",
-        lambda hosts, home: ["ansible", "all", "-i", ",".join(hosts) + ",", "-f", str(len(hosts)), "-m", "raw", "-a", "cat report"],
+        lambda hosts, _home: ["ansible", "all", "-i", ",".join(hosts) + ",", "-f", str(len(hosts)), "-m", "raw", "-a", "cat report"],
         _reports,
     ),
 )  # fmt: skip

@@ -35,7 +35,7 @@ def measured(
     command: list[str], count: Callable[[bytes], int], environment: dict[str, str], stdin: Path | None = None
 ) -> Run:
     """Run a command to its end."""
-    with open(stdin or os.devnull, "rb") as given:
+    with (stdin or Path(os.devnull)).open("rb") as given:
         began = time.monotonic()
         process = subprocess.Popen(
             command,
@@ -76,14 +76,13 @@ class _Sampler(threading.Thread):
 
 def _members(session: int) -> list[int]:
     found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                stat = Path("/proc", name, "stat").read_text()
-            except OSError:
-                continue
-            if int(stat.rpartition(")")[2].split()[3]) == session:
-                found.append(int(name))
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (process / "stat").read_text()
+        except OSError:
+            continue
+        if int(stat.rpartition(")")[2].split()[3]) == session:
+            found.append(int(process.name))
     return found
 
 

@@ -2,7 +2,7 @@
 //
 //	server ADDRESS HOSTKEY AUTHORIZED REPORT ANSWER
 //
-// Any public key of AUTHORIZED may log in. A command that begins with "cat" gets REPORT. Any other is a visit: its
+// Any public key of AUTHORIZED may log in. A command with "cat report" in it gets REPORT. Any other is a visit: its
 // input is read to the end, the nonce is found in it, and ANSWER comes back with that nonce for every NONCE in it.
 package main
 
@@ -14,6 +14,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -75,12 +76,12 @@ func session(opened ssh.NewChannel, report, answer []byte) {
 		return
 	}
 	for request := range requests {
-		request.Reply(request.Type == "exec", nil)
+		request.Reply(true, nil) // a terminal too, for those that want one
 		if request.Type != "exec" {
 			continue
 		}
 		reply := report
-		if said := command(request); !bytes.HasPrefix([]byte(said), []byte("cat")) {
+		if !strings.Contains(command(request), "cat report") {
 			input, _ := io.ReadAll(channel)
 			reply = answered(input, answer)
 		}

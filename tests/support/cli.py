@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from strange import without_warning
+
 from ipsecfleet import lab
 
 SPEED = 20
@@ -33,6 +35,10 @@ def crash(session) -> Document:
 
 sys.exit(run(sys.argv[1:]))
 """
+
+
+STRANGE = bool(os.environ.get("IPSECFLEET_STRANGE"))
+"""Whether this is played with a paramiko that the fast path does not know (`make strange`)."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,8 @@ class Operator:
     @property
     def environment(self) -> dict[str, str]:
         own = {"HOME": str(self.home), "USER": "tester", "XDG_STATE_HOME": str(self.home / "state"), "TZ": "UTC"}
-        return {**own, "PATH": os.environ["PATH"], **self.settings}
+        shared = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        return {**own, **shared, **self.settings}
 
     @property
     def state(self) -> Path:
@@ -105,7 +112,7 @@ class Running:
 
     def ended(self, stdin: bytes = b"", *, within: float = 120) -> Ran:
         out, err = self.process.communicate(stdin, timeout=within)
-        return Ran(self.process.returncode, out.decode(), err.decode())
+        return Ran(self.process.returncode, out.decode(), without_warning(err.decode()) if STRANGE else err.decode())
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ COMMAND = "printf %0300d 0"
 NEWKEYS, KEXINIT, ECDH_INIT = 21, 20, 30
 
 
-def came(ssh: Any, gateway: Any) -> str:
+def came(ssh: Any, gateway: Any, deadline_s: float = 0.5) -> str:
     """How far a visit came: the phase that it failed in."""
     try:
-        result: Outcome | Exception = ssh.visit(Visit(gateway, COMMAND, b"x" * 100, deadline_s=0.5, limit=1000))
+        result: Outcome | Exception = ssh.visit(Visit(gateway, COMMAND, b"x" * 100, deadline_s=deadline_s, limit=1000))
     except GatewayError as error:
         result = error
     if isinstance(result, Outcome):
@@ -64,7 +64,8 @@ def sshd(sshd_with: Any) -> Any:
 def length(ssh: Any, sshd: Any, tmp_path: Path) -> int:
     """How many bytes a server says in a whole visit."""
     with in_the_middle(sshd.port) as middle:
-        assert came(ssh, sshd.gateway(port=middle.port, known_hosts=known(sshd, middle.port, tmp_path))) == "done"
+        gateway = sshd.gateway(port=middle.port, known_hosts=known(sshd, middle.port, tmp_path))
+        assert came(ssh, gateway, 5) == "done"
         return middle.received
 
 

@@ -4,6 +4,9 @@ paramiko's own calls wait without an end in `exec_command` and `recv_exit_status
 server's window or the socket's buffer is full. So a command runs on a thread of its own, which keeps the deadline
 itself where it can; who asked for it waits only little longer.
 
+What ends a connection is raised by whatever call comes next, and may be of any type: paramiko keeps what its thread met,
+such as cryptography's InvalidTag.
+
 The order at the end of a command is EOF, exit status, close (RFC 4254, 5.3 and 6.10); a close without EOF or status
 is what a lost connection looks like.
 """
@@ -64,14 +67,14 @@ class Command:
             return transport.open_session(timeout=patience)
         except paramiko.ChannelException as error:
             raise failures.no_session(self._visit, error.text) from error
-        except _BROKEN as error:
+        except Exception as error:
             raise StaleError from error
 
     def _start(self, channel: paramiko.Channel, transport: paramiko.Transport) -> None:
         self._sent = True
         try:
             channel.exec_command(self._visit.command)
-        except _BROKEN as error:
+        except Exception as error:
             if transport.is_active():
                 raise failures.no_command(self._visit) from error
             raise failures.lost(self._visit) from error
@@ -81,9 +84,9 @@ class Command:
     def _converse(self, channel: paramiko.Channel) -> None:
         try:
             self._exchange(channel)
-        except OverdueError:
+        except GatewayError:
             raise
-        except _BROKEN as error:
+        except Exception as error:
             raise failures.lost(self._visit) from error
 
     def _exchange(self, channel: paramiko.Channel) -> None:
