@@ -4,7 +4,8 @@
 
 It makes network namespaces and TUN devices (network.py), and removes them again. Each client does one visit to each
 host: the peers `cat` a report of 20 KB, ipsecfleet its whole visit of `show sas`, with program and request. A figure is
-the median of the rounds; the order turns with each. `show sas` is the product itself: inventory, parsing and printing.
+the median of the rounds; the order turns with each. `show sas` is the product itself: the inventory is read, and 57 SAs of
+each gateway are parsed and printed, which no peer does; so the ratios are those of the visit.
 """
 
 import os
@@ -33,7 +34,7 @@ BIN = ROOT / ".venv/bin"
 PYINFRA = ROOT / ".venv-bench/bin/pyinfra"
 DEADLINE = 5
 US, PRODUCT = "ipsecfleet", "ipsecfleet show sas"
-TOOLS = ("clush", "pssh")
+SLOW = ("ansible -m raw", "pyinfra")
 COUNTS = (1, 10, 100, 400)
 
 SSH_CONFIG = """\
@@ -98,7 +99,8 @@ CLIENTS = (
     Client(
         "pyinfra",
         lambda hosts, home: [
-            str(PYINFRA), "-y", "--parallel", str(len(hosts)), "--ssh-user", "root", "--ssh-key", f"{home}/id", ",".join(hosts), "exec", "--", "cat report",
+            "sh", "-c", 'exec "$@" 2>&1', "sh", str(PYINFRA), "-y", "--parallel", str(len(hosts)), "--ssh-user", "root",
+            "--ssh-key", f"{home}/id", f"{home}/hosts{len(hosts)}.py", "exec", "--", "cat report",
         ],
         _reports,
     ),
@@ -129,21 +131,24 @@ class Bench:
         return measured(inside(CLIENT, *client.command(hosts, self.net.home)), client.count, self.environment())
 
     def compared(self, clients: list[Client], hosts: list[str]) -> dict[str, Run]:
-        """All clients, interleaved; one round is not counted where there are several."""
+        """All clients, interleaved; the slowest once."""
         runs: dict[str, list[Run]] = defaultdict(list)
         for number in range(self.rounds):
             for client in clients if number % 2 else reversed(clients):
+                if number and client.name in SLOW:
+                    continue
                 runs[client.name].append(self.run(client, hosts))
         return {client.name: middle(runs[client.name]) for client in clients}
 
     def inventory(self, hosts: list[str]) -> None:
-        """An inventory of these hosts, for the product."""
+        """An inventory of these hosts, for the product, and one for pyinfra."""
         folder = self.net.home / f"fleet-{len(hosts)}"
         folder.mkdir(exist_ok=True)
         head = f'schema = 1\nfleet = "bench"\n[defaults]\nuser = "root"\nprivilege = "none"\nidentity = "{self.net.home}/id"\n'
         body = "".join(f'[gateway.g{n}]\naddress = "{host}"\n' for n, host in enumerate(hosts))
         known = f'known_hosts = "{self.net.home}/known_hosts"\n'
         (folder / "inventory.toml").write_text(head + known + body)
+        (self.net.home / f"hosts{len(hosts)}.py").write_text(f"hosts = {hosts!r}\n")
 
 
 def fanout(bench: Bench) -> Iterator[str]:
@@ -181,9 +186,8 @@ def _ratios(tables: dict[int, dict[str, Run]]) -> Iterator[str]:
     yield "\n| ratio, at 50 ms | is | to be at most |\n|---|---|---|"
     for count in COUNTS[-2:]:
         for other, most in (("asyncssh", 0.75), ("fabric group", 0.55), ("pssh", 0.45), ("clush", 0.45)):
-            for mine in (US, PRODUCT):
-                ratio = tables[count][mine].wall / tables[count][other].wall
-                yield f"| wall, N={count}, {mine} / {other} | {ratio:.2f} | {most} |"
+            ratio = tables[count][US].wall / tables[count][other].wall
+            yield f"| wall, N={count}, {US} / {other} | {ratio:.2f} | {most} |"
     for other, most in (("asyncssh", 0.65), ("paramiko pool", 0.25), ("pssh", 0.1), ("clush", 0.1)):
         ratio = _marginal(tables, US) / _marginal(tables, other)
         yield f"| CPU for one more, {US} / {other} | {ratio:.2f} | {most} |"
@@ -210,11 +214,10 @@ def one_by_real_sshd(bench: Bench) -> Iterator[str]:
 
 
 def many_by_real_sshd(bench: Bench) -> Iterator[str]:
-    """A hundred on OpenSSH's sshd, whose own work is most of the time on one machine."""
+    """Twenty on OpenSSH's sshd, whose own work is most of the time on one machine."""
     bench.net.through(rtt_ms=50)
-    say("100 gateways on sshd")
-    hosts = bench.net.hosts(REAL, 100)
-    (bench.net.home / "report.sshd").touch()
+    say("20 gateways on sshd")
+    hosts = bench.net.hosts(REAL, 20)
     ours = Client(US, _script("visit_all.py"), _last_number)
     path = bench.net.home / "report"
     theirs = [
@@ -223,10 +226,10 @@ def many_by_real_sshd(bench: Bench) -> Iterator[str]:
         if c.name in {"asyncssh", "fabric group", "pssh"}
     ]
     table = bench.compared([ours, *theirs], hosts)
-    yield "\n### 100 gateways on OpenSSH's sshd, round trip 50 ms\n"
+    yield "\n### 20 gateways on OpenSSH's sshd, round trip 50 ms: most is the servers' own work\n"
     yield "| client | wall s, CPU ms each, MB |\n|---|---|"
     for name, run in table.items():
-        yield f"| {name} | {_cell(run, 100)} |"
+        yield f"| {name} | {_cell(run, 20)} |"
 
 
 def _with(command: Callable[[list[str], Path], list[str]], said: str) -> Callable[[list[str], Path], list[str]]:

@@ -79,7 +79,8 @@ def network(home: Path) -> Iterator[Network]:
         _start(down, FAST, home / "server", ":22", *(home / n for n in ("host", "id.pub", "report", "answer")))
         Path("/run/sshd").mkdir(exist_ok=True)
         (home / "sshd_config").write_text(SSHD.format(home=home))
-        _start(down, REAL, shutil.which("sshd", path="/usr/sbin"), "-D", "-f", home / "sshd_config")
+        sshd = (shutil.which("sshd", path="/usr/sbin"), "-D", "-f", home / "sshd_config")
+        _start(down, REAL, "prlimit", "--nofile=4096", *sshd)  # each child closes as many as it might have
         made = Network(home)
         for rtt in (0, 2 * ONE_WAY_MS):
             made.through(rtt_ms=rtt)

@@ -1,6 +1,6 @@
 """What one gateway has, at one moment, as values. A part that could not be read is `Unknown`, never taken as empty."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -114,6 +114,11 @@ class GatewaySnapshot:
         The CARP role is not among them: it matters only where the inventory has the gateway in a group.
         """
         return tuple((p, v) for p in PARTS if isinstance(v := getattr(self, p), Unknown))
+
+    def only(self, parts: Iterable[str]) -> "GatewaySnapshot":
+        """The same where nothing but these parts was asked for: the others are not unknown."""
+        others: dict[str, Any] = dict.fromkeys(set(PARTS) - set(parts), ())
+        return replace(self, **others) if others else self
 
     def without_parts(self) -> "GatewaySnapshot":
         """What there is to say of the gateway itself, and which parts are unknown."""

@@ -1,6 +1,6 @@
 """show and lines: survey and tell; nothing is changed anywhere."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -8,12 +8,12 @@ from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, RefusedError,
 from ipsecfleet.inventory.select import resolve_gateways
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd.classic import classic_lines
-from ipsecfleet.isakmpd.verbs import Verb
+from ipsecfleet.isakmpd.verbs import Flows, Host, Report, Verb
 from ipsecfleet.model.document import Document, FlowRow, LineRow, SaRow
 from ipsecfleet.model.fleet import Fleet, Gateway
 from ipsecfleet.model.net import same_address
 from ipsecfleet.model.sa import Sa
-from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
+from ipsecfleet.model.snapshot import PARTS, GatewaySnapshot, Snapshot, Unknown
 from ipsecfleet.run.probe import GLANCE, STARE, Prober, in_order
 from ipsecfleet.run.scope import (
     Scope,
@@ -121,13 +121,21 @@ def scope_of(reading: Reading, verbs: Sequence[Verb] | None = None) -> Scope:
     return survey(reading.prober, reading.fleet, reading.selection, verbs=asked, reading=True)
 
 
+_ASKED: Mapping[str, tuple[tuple[Verb, ...], tuple[str, ...]]] = {
+    "sas": ((Host(), Report()), ("sas",)),
+    "flows": ((Host(), Flows()), ("flows",)),
+}
+"""What each gateway is asked for what is shown of it alone, and the parts of its snapshot that this makes known."""
+
+
 def _show_each(reading: Reading, what: str) -> Document:
     """What each gateway says by itself: of its answer no more is kept than is shown, and what is told is not kept."""
     gateways = {g.name: g for g in resolve_gateways(reading.fleet, reading.selection, default_all=True)}
-    verbs = STARE if reading.prober.keep else GLANCE
+    verbs, parts = _ASKED.get(what, (GLANCE, PARTS)) if not reading.prober.keep else (STARE, PARTS)
     shares: dict[str, Document] = {}
     looks: dict[str, Seen] = {}
-    for name, seen in reading.prober.looks(gateways.values(), lambda _gateway: verbs):
+    for name, look in reading.prober.looks(gateways.values(), lambda _gateway: verbs):
+        seen = look if isinstance(look, GatewayError) else look.only(parts)
         share = _share(what, gateways[name], seen)
         if reading.tell is not None:
             reading.tell(share)
