@@ -160,7 +160,13 @@ def test_the_keys_of_the_inventory() -> None:
     def keys(holder: type, *without: str) -> set[str]:
         return {f.name for f in fields(holder)} - set(without)
 
-    top = keys(Fleet, "name", "gateways", "tunnels", "source", "_by_name") | {"schema", "fleet", "defaults", "gateway", "tunnel"}
+    top = keys(Fleet, "name", "gateways", "tunnels", "source", "_by_name") | {
+        "schema",
+        "fleet",
+        "defaults",
+        "gateway",
+        "tunnel",
+    }
     listed = top | keys(Gateway, "name") | keys(Limits) | keys(TunnelSpec) | {"files"}
     assert set(items("INVENTORY", "Li ")) == listed
     told = keys(Carp) | keys(Paths) | keys(TunnelEnd, "file")

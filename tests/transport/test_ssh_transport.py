@@ -120,6 +120,15 @@ def test_a_server_that_died_between_visits_is_logged_in_to_again(ssh: SshTranspo
     assert int(visit(ssh, sshd.gateway(), "echo $PPID").stdout) != first
 
 
+def test_a_server_that_dies_just_before_a_visit_ends_it_or_is_logged_in_to_again(ssh: SshTransport, sshd: Any) -> None:
+    """Whichever is noticed first: a visit always ends, and a command that may have run is not repeated."""
+    for _ in range(10):
+        first = int(visit(ssh, sshd.gateway(), "echo $PPID").stdout)
+        os.kill(first, signal.SIGKILL)
+        with suppress(GatewayError):
+            assert int(visit(ssh, sshd.gateway(), "echo $PPID", deadline_s=2).stdout) != first
+
+
 def test_a_server_that_froze_between_visits_is_logged_in_to_again(
     ssh: SshTransport, sshd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ from ipsecfleet.transport import failures
 from ipsecfleet.transport.contract import Outcome, Visit, Visited
 from ipsecfleet.transport.failures import Break
 from ipsecfleet.transport.fast import session
-from ipsecfleet.transport.fast.loop import READ, WRITE, Alarm, Loop
+from ipsecfleet.transport.fast.loop import READ, WRITE, Alarm, Loop, OverError
 from ipsecfleet.transport.fast.session import Channel, Session
 from ipsecfleet.transport.hostkey import KnownKeys
 from ipsecfleet.transport.keys import Offer
@@ -114,6 +114,9 @@ class Line:
 
     def dial(self) -> None:
         """Find the address, connect to the first that answers; each has its share of the timeout."""
+        self._guard(self._dial)
+
+    def _dial(self) -> None:
         self._due_in(self.route.timeout, self._no_tcp_in_time)
         try:
             self._found(_addresses(self.route, socket.AI_NUMERICHOST))
@@ -122,11 +125,11 @@ class Line:
 
     def _look_up(self) -> None:
         try:
-            found = _addresses(self.route)
+            call = partial(self._found, _addresses(self.route))
         except OSError as error:
-            self._loop.call(partial(self._not_found, error))
-        else:
-            self._loop.call(partial(self._found, found))
+            call = partial(self._not_found, error)
+        with suppress(OverError):
+            self._loop.call(partial(self._guard, call))
 
     def _not_found(self, error: OSError) -> None:
         if not self.ended:
@@ -180,6 +183,9 @@ class Line:
         """Run a visit on a channel of its own; a line that is dialled opens it as soon as it can."""
         self._jobs.append(job)
         job.fresh = not self.ready
+        self._guard(partial(self._serve, job))
+
+    def _serve(self, job: Job) -> None:
         spare, self._spare = self._spare, None
         job.channel = spare if spare is not None and not spare.over else self._session.open()
         if self.ready:

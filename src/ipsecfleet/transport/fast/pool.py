@@ -72,11 +72,11 @@ class Way:
             return
         try:
             trust = self._pool.credentials.trust(self._route)
+            line = Line(self._pool.loop, self, self._route, self._offer, trust, keep=self._pool.keep)
         except Exception as error:  # noqa: BLE001  known_hosts that cannot be read is the answer to all who wait
             self._leave()
-            self._answer(self._waiting, error)
+            self._answer([], error)
             return
-        line = Line(self._pool.loop, self, self._route, self._offer, trust, keep=self._pool.keep)
         self._line = line
         jobs, self._waiting = self._waiting, []
         for job in jobs:
