@@ -8,14 +8,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from visits import plain_text, request_in
 
 from cli import Lab, Operator, Ran, running_lab, side_by_side
 from ipsecfleet.cli.inventories import load_fleet
 from ipsecfleet.isakmpd.verbs import ConfNames, Files
+from ipsecfleet.isakmpd.visit import decode
 from ipsecfleet.lab.scenario import TEST_PSK
 from ipsecfleet.run.probe import STARE, Prober
 from ipsecfleet.transport import SshTransport
-from ipsecfleet.transport.contract import Outcome, Visit
+from ipsecfleet.transport.contract import Outcome, Visit, Visited
 
 pytestmark = pytest.mark.lab
 
@@ -156,9 +158,16 @@ class Recorder:
     passed: list[bytes] = field(default_factory=list)
 
     def visit(self, visit: Visit) -> Outcome:
-        outcome = self.inner.visit(visit)
-        self.passed += [visit.command.encode(), visit.stdin, outcome.stdout, outcome.stderr]
-        return outcome
+        raise NotImplementedError
+
+    def visit_all(self, visits: Iterable[Visit], *, at_once: int | None = None) -> Iterator[Visited]:
+        for visit, outcome in self.inner.visit_all(visits, at_once=at_once):
+            assert isinstance(outcome, Outcome)
+            answer = decode(outcome.stdout, request_in(visit.stdin).split()[2])
+            assert answer.complete
+            self.passed += [visit.command.encode(), plain_text(visit.stdin), outcome.stdout, outcome.stderr]
+            self.passed += [section.body for section in answer.sections]  # some were packed
+            yield visit, outcome
 
     def close(self) -> None:
         self.inner.close()

@@ -61,5 +61,10 @@ def fed(stdin: bytes, command: str = visit.remote_command("none")) -> subprocess
 
 def request_in(stdin: bytes) -> str:
     """The request in what a visit sends: behind the program, packed or not, or alone."""
-    plain = gzip.decompress(stdin) if stdin.startswith(b"\x1f\x8b") else stdin
+    plain = plain_text(stdin)
     return (plain.partition(b"\n__END__\n")[2] or plain).decode()
+
+
+def plain_text(stdin: bytes) -> bytes:
+    """What a visit sends, unpacked."""
+    return gzip.decompress(stdin) if stdin.startswith(b"\x1f\x8b") else stdin
