@@ -317,11 +317,12 @@ def reading(sim: SimFleet, **words: object) -> Reading:
 
 @pytest.mark.parametrize("what", ["tunnels", "sas", "flows", "gateways"])
 def test_what_is_told_of_each_gateway_is_its_share_of_the_document(what: str) -> None:
-    sim = pair()
-    dark(sim, "branch")
     told: list[Document] = []
-    document = show(reading(sim), what)
-    show(replace(reading(sim), tell=told.append), what)
+    one, same = pair(), pair()
+    dark(one, "branch")
+    dark(same, "branch")
+    document = show(reading(one), what)
+    show(replace(reading(same), tell=told.append), what)
     assert [row for part in told for row in part.gateways or ()] == list(document.gateways or ())
     assert [row for part in told for row in part.sas or ()] == list(document.sas or ())
     assert [row for part in told for row in part.flows or ()] == list(document.flows or ())
