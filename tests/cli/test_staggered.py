@@ -37,6 +37,10 @@ def now(lab: Lab) -> float:
     return max(float(event["at"]) for event in everything(lab))
 
 
+def all_up(lab: Lab) -> bool:
+    return {t["state"] for t in lab.run("show", "-A", "-o", "json").json["tunnels"]} == {"up"}
+
+
 def keys(lab: Lab) -> set[str]:
     tunnels = lab.run("show", "-A", "-o", "json").json["tunnels"]
     assert {t["state"] for t in tunnels} == {"up"}, tunnels
@@ -86,6 +90,7 @@ def test_a_restart_that_is_killed_in_the_middle_is_resumed_and_each_outage_is_sh
     assert min(lost.values()) > 0
     assert max(lost.values()) < 3
     assert set(busiest(everything(plain), began).values()) == {1}
+    wait_for(lambda: all_up(plain), "what renews itself just then is up again", seconds=20)
     assert not keys(plain) & before
 
 

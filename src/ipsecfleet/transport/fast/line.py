@@ -29,13 +29,13 @@ from ipsecfleet.transport.fast.loop import READ, WRITE, Alarm, Loop, OverError
 from ipsecfleet.transport.fast.session import Channel, Session
 from ipsecfleet.transport.hostkey import KnownKeys
 from ipsecfleet.transport.keys import Offer
+from ipsecfleet.transport.manners import acknowledge, at_once
 from ipsecfleet.transport.route import Route
 
 ASKED_EVERY_S = 5.0
 """How long a kept connection is silent before its server is asked whether it is there."""
 
 _CHUNK = 1 << 18
-_QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 
 
 class UnfitError(Exception):
@@ -150,7 +150,7 @@ class Line:
         try:
             self._sock = socket.socket(family, kind, protocol)
             self._sock.setblocking(False)
-            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            at_once(self._sock)
             with suppress(BlockingIOError):
                 self._sock.connect(address)
         except OSError as refused:
@@ -258,8 +258,7 @@ class Line:
             return
         if not data:
             raise EOFError
-        if _QUICKACK is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        acknowledge(sock)
         self._heard_at = monotonic()
         phase = self._session.phase
         for event in self._session.receive(data):

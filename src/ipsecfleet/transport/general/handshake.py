@@ -8,6 +8,7 @@ The order is the server's banner, key exchange, host key, authentication (RFC 42
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import paramiko
@@ -18,6 +19,7 @@ from paramiko.packet import Packetizer
 from ipsecfleet.transport import algorithms
 from ipsecfleet.transport.algorithms import LINE_LIMIT, PACKET_LIMIT
 from ipsecfleet.transport.known_hosts import HostKey
+from ipsecfleet.transport.manners import acknowledge
 
 _PREAMBLE_LIMIT = 200
 
@@ -70,6 +72,10 @@ class _Listener(Packetizer):
     heard = ""
     _unended = 0
 
+    def __init__(self, socket: Any) -> None:
+        super().__init__(socket)
+        self._sock = socket
+
     def readline(self, timeout: float) -> str:
         self._unended = 0
         self.heard = super().readline(timeout)
@@ -85,7 +91,10 @@ class _Listener(Packetizer):
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
         if n > PACKET_LIMIT:
             raise SSHException(f"a packet of {n} bytes")
-        return super().read_all(n, check_rekey)
+        data = super().read_all(n, check_rekey)
+        with suppress(AttributeError, OSError):  # the way through a jump host, or a ProxyCommand, is no TCP of ours
+            acknowledge(self._sock)
+        return data
 
 
 class OneKey(AuthStrategy):

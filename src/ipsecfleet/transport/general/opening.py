@@ -23,6 +23,7 @@ from ipsecfleet.transport.general.explaining import explain
 from ipsecfleet.transport.general.handshake import Handshake, OneKey
 from ipsecfleet.transport.hostkey import Trust
 from ipsecfleet.transport.keys import Offer
+from ipsecfleet.transport.manners import at_once
 from ipsecfleet.transport.route import Route
 from ipsecfleet.transport.waiting import OverdueError, within
 
@@ -120,7 +121,7 @@ def _connected(address: Any, timeout: float) -> socket.socket:
     try:
         sock.settimeout(timeout)
         sock.connect(sockaddr)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        at_once(sock)
     except OSError:
         sock.close()
         raise
