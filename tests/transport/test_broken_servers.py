@@ -19,6 +19,11 @@ COMMAND = "printf %0300d 0"
 NEWKEYS, KEXINIT, ECDH_INIT = 21, 20, 30
 
 
+def order(phase: str) -> int:
+    """Whether the last bytes, a goodbye, are enough or not may change from one visit to the next."""
+    return min(PHASES.index(phase), PHASES.index("command"))
+
+
 def came(ssh: Any, gateway: Any, deadline_s: float = 0.5) -> str:
     """How far a visit came: the phase that it failed in."""
     try:
@@ -81,7 +86,7 @@ def sampled(how: str, path: str, length: int, few: int, tally: Counter[str]) -> 
 
 def test_cut_at_every_byte(ssh_of: Any, path: str, sshd: Any, tmp_path: Path, length: int, tally: Counter[str]) -> None:
     phases = at_each(ssh_of, sshd, tmp_path, "cut", sampled("cut", path, length, 40, tally))
-    assert phases == sorted(phases, key=PHASES.index)
+    assert phases == sorted(phases, key=order)
     assert {"banner", "kex", "auth", "channel", "command"} >= set(phases) - {"done"} >= {"kex", "auth"}
 
 
@@ -89,7 +94,7 @@ def test_silent_from_some_byte_on(
     ssh_of: Any, path: str, sshd: Any, tmp_path: Path, length: int, tally: Counter[str]
 ) -> None:
     phases = at_each(ssh_of, sshd, tmp_path, "stall", sampled("stall", path, length, 8, tally))
-    assert phases == sorted(phases, key=PHASES.index)
+    assert phases == sorted(phases, key=order)
 
 
 def test_garbled_at_some_byte(
