@@ -43,6 +43,7 @@ def measured(
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
+            cwd=environment["HOME"],
             start_new_session=True,
         )
     sampler = _Sampler(process.pid)
