@@ -103,7 +103,7 @@ def test_one_new_one_changed_one_removed_with_canary_and_waves_and_nobody_else_l
     with own.untouched():
         assert sources.apply().code == 0
     kept = [p for p in sources.run.state.rglob("*") if p.is_file()]
-    logs = [own.files(gateway) / "log" for gateway in own.gateways]
+    logs = [own.files(gateway) / "log/daemon" for gateway in own.gateways]
     assert len(kept) > 2
     for path in (*kept, *(log for log in logs if log.exists())):
         assert not {s for s in (PSK, "a-new-secret") if s in path.read_text(errors="replace")}, path

@@ -7,14 +7,15 @@ from simworld import SimFleet
 from ipsecfleet.errors import Exit, GatewayError, OperatorError, UnreachableError
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.run.probe import GLANCE, STARE
-from ipsecfleet.run.scope import Scope, gateway_rows, of_saved, survey, unreachable_codes
+from ipsecfleet.run.scope import CHANGING, READING, Scope, gateway_rows, of_saved, survey, unreachable_codes
 from ipsecfleet.transport import FakeTransport
 
 
 def look(sim: SimFleet, *, reading: bool = False, **words: object) -> tuple[Scope, list[str]]:
     """The scope, and who was visited."""
     prober = sim.prober()
-    scope = survey(prober, sim.fleet, Selection.of(**words), verbs=GLANCE if reading else STARE, reading=reading)
+    asked = (GLANCE, READING) if reading else (STARE, CHANGING)
+    scope = survey(prober, sim.fleet, Selection.of(**words), *asked)
     assert isinstance(prober.transport, FakeTransport)
     return scope, [v.gateway.name for v in prober.transport.visits]
 

@@ -4,6 +4,7 @@ import gzip
 import os
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from fake_isakmpd import FakeIsakmpd
 
@@ -18,15 +19,20 @@ class Gateway(GatewayDir):
     """A gateway's directories, and visits to it."""
 
     def __post_init__(self) -> None:
-        for folder in (self.run, self.etc, self.bin):
+        for folder in (self.run, self.etc, self.bin, self.log):
             folder.mkdir()
         self.bin.chmod(0o755)
-        self.tool("logger", f'printf "%s\\n" "$*" >> {self.log}')
+        self.tool("logger", f'printf "%s\\n" "$*" >> {self.told}')
         self.tool("ifconfig", "echo carp: no such interface >&2; exit 1")
 
     @property
+    def told(self) -> Path:
+        return self.root / "told"
+
+    @property
     def logged(self) -> list[str]:
-        return self.log.read_text().splitlines() if self.log.exists() else []
+        """What logger(1) was given."""
+        return self.told.read_text().splitlines() if self.told.exists() else []
 
     def tool(self, name: str, script: str) -> None:
         (self.bin / name).write_text(f"#!/bin/sh\n{script}\n")
@@ -38,7 +44,8 @@ class Gateway(GatewayDir):
     def request(
         self, *verbs: verbs.Verb, deadline: float = 10.0, who: str = "R1 alice@laptop", key: str = ""
     ) -> visit.Request:
-        return visit.Request(NONCE, verbs, str(self.run), str(self.etc), str(self.bin), who, deadline, key)
+        places = {place: str(getattr(self, place)) for place in ("run", "etc", "bin", "log")}
+        return visit.Request(NONCE, verbs, who=who, deadline=deadline, key=key, **places)
 
     def asked(self, *verbs: verbs.Verb, **more: object) -> visit.Answer:
         done = fed(visit.program() + self.request(*verbs, **more).encode())

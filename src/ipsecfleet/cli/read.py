@@ -1,5 +1,6 @@
-"""Verbs that read: show, lines, forecast, names, check."""
+"""Verbs that read: show, lines, forecast, diagnose, names, check."""
 
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ipsecfleet.inventory import Selection
+    from ipsecfleet.isakmpd.verbs import Debug
     from ipsecfleet.model.document import Document
+    from ipsecfleet.model.snapshot import Snapshot
     from ipsecfleet.run.reading import Reading
 
 WHAT = ("tunnels", "sas", "flows", "gateways")
@@ -138,6 +141,57 @@ def _positive(text: str | None, default: float, option: str) -> float:
     if found <= 0:
         raise OperatorError(f"{option} {text!r} is no time at all", kind="usage", obj=option)
     return found
+
+
+@verb(app, "diagnose")
+def diagnose(
+    session: Session,
+    selecting: Selecting,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="How far back the logs are read (30m).")
+    ] = None,
+    debug_class: Annotated[
+        str | None,
+        typer.Option("--debug-class", metavar="CLASS=LEVEL", help="Raise one class of the daemon's log for --for."),
+    ] = None,
+    look_for: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="Look again after that, and compare (20s with a class).")
+    ] = None,
+    watch: Annotated[
+        str | None, typer.Option("--watch", metavar="TIME", help="Look again so often; in a pipe, tell what changes.")
+    ] = None,
+    from_snapshot: FromSnapshot = None,
+) -> "Document":
+    """Tell why tunnels stall: one cause with its evidence at both ends, or what would tell."""
+    from ipsecfleet.run.diagnosing import Question, diagnosis
+
+    session.again = True
+    reading = _reading(session, selecting.selection(), from_snapshot)
+    wait_s = _positive(look_for, 20.0, "--for") if look_for is not None or debug_class is not None else 0.0
+    debug = _debug(debug_class, wait_s / session.fleet.time_scale) if debug_class is not None else None
+    question = Question(_positive(since, 1800.0, "--since"), wait_s, debug, session.pause)
+    if watch is None:
+        return diagnosis(reading, question)
+    from ipsecfleet.cli.watching import Watch
+
+    if from_snapshot is not None or wait_s:
+        raise OperatorError("--watch looks again by itself", kind="usage", obj="--watch", hint="leave --for out")
+    earlier: list[Snapshot] = []
+    return Watch(session, _positive(watch, 0.0, "--watch")).run(lambda: diagnosis(reading, question, earlier))
+
+
+def _debug(text: str, seconds: float) -> "Debug":
+    """CLASS=LEVEL, for so long by the gateways' clocks."""
+    from ipsecfleet.isakmpd.verbs import DEBUG_CLASSES, LONGEST_DEBUG_S, Debug
+
+    word, _, level = text.partition("=")
+    name = next((n for n in DEBUG_CLASSES if n.lower() == word.lower()), word)
+    if not level.isdecimal() or len(level) > len("99"):
+        raise OperatorError(f"{text!r} is no CLASS=LEVEL", kind="usage", obj="--debug-class", hint="such as Exch=40")
+    if seconds > LONGEST_DEBUG_S:
+        text = f"a class is raised for {LONGEST_DEBUG_S} s at most"
+        raise OperatorError(text, kind="usage", obj="--for", hint=f"--for {LONGEST_DEBUG_S}s")
+    return Debug(name, int(level), max(1, ceil(seconds)))
 
 
 @verb(app, "names")

@@ -150,6 +150,12 @@ class Session:
         """Whether somebody can be asked."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
+    def pause(self, seconds: float) -> None:
+        """Let so many of the gateways' seconds pass; on a terminal that is told."""
+        self.progress.show(f"looking again in {seconds:.0f} s")
+        time.sleep(seconds / self.fleet.time_scale)
+        self.progress.clear()
+
     def warn(self, text: str) -> None:
         """Say something that is worth knowing and stops nothing."""
         self._say(f"warning: {text}", always=True)

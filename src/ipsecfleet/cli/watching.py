@@ -1,7 +1,8 @@
-"""`show --watch`: the tunnels again and again, until ^C.
+"""`--watch`: show, or diagnose, again and again, until ^C.
 
 On a terminal the table stays in place; in a pipe, or with -o plain, there is one line for each tunnel that has changed,
-the first look being a change of all: a moment, TAB, the tunnel, TAB, its state, TAB, what its ends say.
+the first look being a change of all: a moment, TAB, the tunnel, TAB, its state, TAB, what its ends say, or the cause of
+what is the matter with it.
 """
 
 import sys
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 
 from ipsecfleet.cli.session import Session, unread, width
 from ipsecfleet.errors import Exit, OperatorError
+from ipsecfleet.model.diagnosis import Diagnosis
 from ipsecfleet.model.document import Document
 from ipsecfleet.model.tunnel import Tunnel
 from ipsecfleet.render import RENDERERS, Look, errors_text, visible
@@ -54,7 +56,7 @@ class Watch:
             sys.stdout.write("\n" if place else "")
         except BrokenPipeError:
             unread()
-        return Document("show tunnels", code, code.word)
+        return Document(self.session.command, code, code.word)
 
     def _screen(self, document: Document) -> str:
         """The whole table over what was there before."""
@@ -64,7 +66,9 @@ class Watch:
         return TOP + "".join(f"{line}{REST_OF_LINE}\n" for line in lines) + REST_OF_SCREEN
 
     def _changes(self, document: Document) -> str:
-        now = {t.name: _told(t) for t in document.tunnels or ()}
+        now = {t.name: _told(t) for t in document.tunnels or ()} | {
+            d.tunnel: _cause(d) for d in document.diagnoses or ()
+        }
         before, self._states = self._states, now
         return "".join(f"{_now()}\t{line}\n" for line in _changed(before, now))
 
@@ -77,6 +81,11 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 def _told(tunnel: Tunnel) -> str:
     ends = ", ".join(f"{e.gateway} {e.state.value}" for e in tunnel.ends)
     return f"{tunnel.state.value}\t{visible(ends)}"
+
+
+def _cause(diagnosis: Diagnosis) -> str:
+    decided = "nothing" if diagnosis.well else "not decided"
+    return f"{diagnosis.state.value}\t{diagnosis.cause.value if diagnosis.cause is not None else decided}"
 
 
 def _now() -> str:

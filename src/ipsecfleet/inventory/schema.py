@@ -66,6 +66,7 @@ def _paths(table: Table, base: Paths) -> Paths:
         run=table.take("run", values.directory, base.run),
         etc=table.take("etc", values.directory, base.etc),
         bin=table.take("bin", values.directory_or_none, base.bin),
+        log=table.take("log", values.directory, base.log),
     )
     table.close()
     return paths

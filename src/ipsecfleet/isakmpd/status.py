@@ -34,7 +34,9 @@ from ipsecfleet.model.sa import Exchange, KeptUp
 
 _TAGS = frozenset({
     "isakmp-peer", "address", "local-address", "phase", "configuration", "local-id", "remote-id", "nat-id", "pf-tag",
-    "flags", "interface", "connections", "passive-connections", "id-type", "network", "netmask", "protocol", "port",
+    "flags", "interface", "connections", "passive-connections", "id", "id-type", "name", "network", "netmask", "protocol",
+    "port", "transforms", "authentication_method", "hash_algorithm", "encryption_algorithm", "key_length",
+    "group_description", "life", "life_duration",
 })  # fmt: skip
 _OPEN_SECTIONS = frozenset({"phase 1", "ipsecfleet"})
 _KEY = "authentication"

@@ -16,9 +16,33 @@ from ipsecfleet.model.secret import Secret
 LONGEST_LOCK_S = 600
 """As long as the run lock may be held without being renewed."""
 
+LONGEST_DEBUG_S = 120
+"""As long as a class of the daemon's debugging may be raised."""
+
+DEBUG_CLASSES = {
+    "Misc": (0, 40),
+    "Trpt": (1, 60),
+    "Mesg": (2, 60),
+    "Timr": (4, 60),
+    "Sdep": (5, 60),
+    "SA": (6, 60),
+    "Exch": (7, 60),
+    "Negt": (8, 60),
+    "UI": (10, 20),
+}
+"""Classes of the daemon's debugging, their numbers (isakmpd.md 3), and up to which level they print no keys.
+
+Known to leak are UI from 30 on and Misc from 95 on (isakmpd.md 12); the others stay well below what dumps messages, and
+Cryp and Plcy, which are about keys and policies, cannot be asked for.
+"""
+
+MOST_WORDS = 999
+"""The most words of one question to the log."""
+
 CHANGES = frozenset({"write", "load", "unload", "deny", "open", "put", "restore", "arm", "confirm", "rollback"})
 """The sections of what changes something; each step of a plan comes by one of them."""
 
+_word = re.compile(r"[A-Za-z0-9._:/=%+@-]{1,200}")
 _path = re.compile(r"(?!.*/\.\.(?:/|\Z))/[A-Za-z0-9._/-]{0,250}")
 _run = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99}")
 
@@ -126,6 +150,49 @@ class Kept:
 
     def lines(self) -> tuple[str, ...]:
         return (f"kept {checked(_run, self.run, 'run')}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What the daemon's log of the last `seconds` says of these peers, names and files, and of the daemon: `log`."""
+
+    seconds: int
+    words: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.words) > MOST_WORDS:
+            text = f"the log cannot be asked for {len(self.words)} names at once: {MOST_WORDS} at most"
+            raise RefusedError(text, kind="bad-request", obj="log", hint="select fewer tunnels")
+        for word in self.words:
+            checked(_word, word, "word for the log")
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"log {self.seconds} {len(self.words)}", *self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Debug:
+    """One class of the daemon's debugging at this level for so long: `debug`, which says what the level was before.
+
+    The gateway puts it back by itself. A level at which the class may print keys cannot be asked for.
+    """
+
+    name: str
+    level: int
+    seconds: int
+
+    def __post_init__(self) -> None:
+        most = DEBUG_CLASSES.get(self.name, (0, 0))[1]
+        if not 1 <= self.level <= most:
+            text = f"level {self.level} of {self.name} may print keys" if most else f"{self.name!a} may print keys"
+            hint = ", ".join(f"{name} up to {most}" for name, (_, most) in DEBUG_CLASSES.items())
+            raise RefusedError(text, kind="debug-level", obj=self.name, hint=hint)
+        if not 1 <= self.seconds <= LONGEST_DEBUG_S:
+            text = f"{self.name} cannot be raised for {self.seconds} s: 1 to {LONGEST_DEBUG_S}"
+            raise RefusedError(text, kind="bad-request", obj=self.name)
+
+    def lines(self) -> tuple[str, ...]:
+        return (f"debug {DEBUG_CLASSES[self.name][0]} {self.level} {self.seconds}",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,10 +57,15 @@
 # an added or removed file that is ipsec.conf.new, which includes it or does not.
 # Who boots before the confirmation loads the old text. What was there before stays
 # in /etc/ipsecfleet/RUN/KIND/NAME, for whoever wants to go back.
+#
+# Of the daemon's log, too, an allow-list picks the lines that leave, and of them those
+# about the peers and connections that were asked for: some of its notices hold a key,
+# such as the echo of a malformed line. A class of its debugging is raised by a process
+# that outlives the visit as a watcher does, and puts the level back to what it was.
 
 use v5.36;    # with strict, warnings and signatures
 use Fcntl  qw(:DEFAULT :flock S_IMODE);
-use POSIX  qw(:errno_h :sys_wait_h _SC_CLK_TCK _exit ceil dup2 setpgid setsid sysconf uname);
+use POSIX  qw(:errno_h :sys_wait_h _SC_CLK_TCK _exit ceil dup2 mktime setpgid setsid sysconf uname);
 use IO::Handle;
 use Socket qw(AF_INET AF_INET6 inet_pton);
 
@@ -72,6 +77,9 @@ my $LONGEST     = 600;           # seconds that a run lock may be held, or a cha
 my $MOST_FILE   = 1 << 20;       # bytes of one conf file
 my $RUNS_KEPT   = 10;            # whose old files are kept
 my $TAKING_BACK = 120;           # seconds that a rollback takes at most
+my $MOST_LOG    = 4 << 20;       # bytes that are read of a log, from its end
+my $MOST_TOLD   = 2000;          # lines of it that leave
+my $DEBUGGING   = 120;           # seconds that a class of debugging may be raised
 my $RESTRICTED  = $0 ne '-';     # installed, not fed
 my $TICKS       = sysconf(_SC_CLK_TCK);
 
@@ -84,6 +92,8 @@ my $CLONE = qr{\[ipsecfleet-rekey-[0-9a-f]{8}\]};
 my $BUILT = qr{Phase|ISAKMP-peer|Configuration|Local-ID|Remote-ID|NAT-ID|PF-Tag|Flags|Interface};
 my $KIND  = qr{add|change|remove|include};
 my $KEPT  = qr{ipsecfleet/$RUN/$KIND};
+my $TERMS = qr{Transforms|EXCHANGE_TYPE|AUTHENTICATION_METHOD|HASH_ALGORITHM|ENCRYPTION_ALGORITHM|KEY_LENGTH
+  |GROUP_DESCRIPTION|Life|LIFE_TYPE|LIFE_DURATION|Name}x;
 my $UNDO  = qr{C\ rms\ \[phase1-$NAME\]|C\ rm\ \[peer-$NAME\]:(?:ID|Remote-ID|Local-address|Authentication)}x;
 my $LINE  = qr{
     (?:t\ quick|t\ main|c)\ $NAME
@@ -107,6 +117,42 @@ my $OPEN_WORD = qr{
 my $SIDE    = qr{[0-9A-Fa-f.:]{2,45}(?:/\d{1,3})?(?:\ port\ \d{1,5})?};
 my $MATCHED = qr{(?:proto\ \d{1,3}\ )?from\ $SIDE\ to\ $SIDE};
 
+# Notices of the daemon that hold no key. The first say why a message was refused, and the line after them whose it was.
+my $TEXT   = qr{[A-Za-z0-9 ,.:()<>/_-]{1,160}};
+my $REASON = qr{
+    (?:attribute_unacceptable|message_parse_payloads|message_recv|message_validate_hash|responder_recv_HASH_SA_NONCE):\ $TEXT
+  | message_negotiate_sa:\ no\ compatible\ proposal\ found
+  | check_policy:\ negotiated\ SA\ failed\ policy\ check
+}x;
+my $NOTICE = qr{
+    dropped\ message\ from\ (?<of>$ADDR)\ port\ \d{1,5}\ due\ to\ notification\ type\ [A-Z_]{1,40}
+  | transport_send_messages:\ giving\ up\ on\ exchange\ (?:$NAME|<unnamed>),\ no\ response\ from\ peer\ (?<of>$ADDR):\d{1,5}
+  | isakmpd:\ (?:phase\ 1|quick\ mode)\ done(?:\ \(as\ responder\))?:\ (?:$TEXT,\ )?src:\ $ADDR\ dst:\ (?<of>$ADDR)
+  | isakmpd:\ Peer\ (?<of>$ADDR)\ made\ us\ delete\ live\ SA\ $NAME\ for\ proto\ \d{1,3}(?:,\ $TEXT)?
+  | exchange_establish:\ peer\ "(?<of>$NAME)"\ does\ not\ have\ a\ correct\ phase\ \(\d\)
+  | exchange_establish:\ No\ ISAKMP-peer\ given\ for\ "(?<of>$NAME)"
+  | exchange_establish:\ transport\ "udp"\ for\ peer\ "(?<of>$NAME)"\ could\ not\ be\ created
+  | connection_record_passive:\ "[A-Za-z-]{1,20}"\ is\ missing\ from\ section\ \[(?<of>$NAME)\]
+  | connection_init:\ could\ not\ record\ connection\ "(?<of>$NAME)"
+  | ike_auth_get_key:\ no\ key\ found\ for\ peer\ "(?<of>$NAME)"\ or\ local\ ID\ "[A-Za-z0-9.:/\@()_-]{0,120}"
+  | exchange_\w{1,30}:\ (?<of>$NAME)\ exchange\ already\ exists\ as\ 0x$HEX
+  | exchange_\w{1,30}:\ 0x$HEX\ (?<of>$NAME)\ (?:$NAME|<no\ policy>)\ policy\ [a-z0-9 ]{1,80}
+}x;
+my $NOBODYS = qr{
+    ike_phase_1_recv_ID:\ received\ remote\ ID\ other\ than\ expected\ [A-Za-z0-9.:/\@_-]{1,120}
+  | ike_auth_get_key:\ invalid\ hex\ key(?=\ )
+  | isakmpd:\ (?:starting|shutting\ down\.\.\.|exit|reinitializing\ daemon)(?:\ \[priv\])?\z
+  | SIGHUP\ received\z
+  | log_debug_cmd:\ log\ level\ (?:changed\ from\ \d{1,2}\ to\ \d{1,2}|unchanged)\ for\ class\ \d{1,2}
+  | exchange_\w{1,30}:\ 0x$HEX\ <unnamed>\ (?:$NAME|<no\ policy>)\ policy\ [a-z0-9 ]{1,80}\z
+  | ipsec_responder:\ got\ NOTIFY\ of\ type\ [A-Z_]{1,40}
+}x;
+my $STAMP = qr{([A-Z][a-z]{2})\ {1,2}(\d{1,2})\ (\d\d):(\d\d):(\d\d)\ \S+\ };
+my %MONTH = do { my $n = 0; map { $_ => $n++ } qw(Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec) };
+
+# Up to which level a class of debugging holds no key; Cryp (3) and Plcy (9) are about nothing else.
+my %MOST_LEVEL = (0 => 40, 1 => 60, 2 => 60, 4 => 60, 5 => 60, 6 => 60, 7 => 60, 8 => 60, 10 => 20);
+
 my @SHIFTED = (shifted => 'somebody else asked the daemon at the same time, three times');
 my @ASKED   = (    # the sections of a report, and what the daemon is asked for them
     [report         => 'S'],
@@ -117,7 +163,7 @@ my @ASKED   = (    # the sections of a report, and what the daemon is asked for 
     ['held-peers'   => 'C get [ipsecfleet]:Held-Peers'],
 );
 
-my %place = (run => '/var/run', etc => '/etc', bin => '');
+my %place = (run => '/var/run', etc => '/etc', bin => '', log => '/var/log');
 my ($nonce, $who, $hash_key, $sections, $fences, $said, $pack) = ('', '', '', 0, 0, 0, 'inf');
 my ($end, $patience, $home, $result, $last_report);
 
@@ -135,6 +181,8 @@ my %DO = (
     },
     try          => sub ($verb) { section(meaning => sub { with_file($verb->{bytes}, \&meaning) }) },
     armed        => sub ($) { section(armed => \&told_armed) },
+    log          => sub ($verb) { section(log => sub { notices($verb->{seconds}, $verb->{words}->@*) }) },
+    debug        => sub ($verb) { section(debug => sub { debug(@$verb{qw(class level seconds)}) }) },
     kept         => sub ($verb) { section(kept => sub { join '', map { "$_\n" } kept($verb->{run}) }) },
     put          => sub ($verb) { section(put => sub { put_new(@$verb{qw(file bytes)}) }) },
     restore      => sub ($verb) { section(restore => sub { restore(@$verb{qw(run file)}) }) },
@@ -168,7 +216,7 @@ sub line () {
 sub request () {
     my %given = (deadline => 20, who => '');
     while (length(my $line = line() // malformed('its head is cut off'))) {
-        my ($key, $value) = $line =~ /^(run|etc|bin|who|key|pack|deadline)(?: (.*))?\z/ or malformed('a key is unknown');
+        my ($key, $value) = $line =~ /^(run|etc|bin|log|who|key|pack|deadline)(?: (.*))?\z/ or malformed('a key is unknown');
         $given{$key} = $value // '';
     }
     my ($limit) = $given{deadline} =~ /^(\d{1,4}(?:\.\d{1,3})?)\z/ or malformed('the deadline is not in seconds');
@@ -219,6 +267,8 @@ sub verb ($line) {
     return arm_verb($1, $2, $3, $4, $5) if $line =~ /^arm ($KIND) (\S+) (\d{1,3}\.\d\d) (\d{1,3}\.\d\d) (\d)\z/;
     return flow_verb($1, $2) if $line =~ /^(deny|open) ($MATCHED)\z/;
     return lock_verb($1, $2) if $line =~ /^lock ([1-9]\d{0,2})( take)?\z/;
+    return log_verb($1, $2) if $line =~ /^log ([1-9]\d{0,6}) (\d{1,3})\z/;
+    return debug_verb($1, $2, $3) if $line =~ /^debug (\d{1,2}) ([1-9]\d?) ([1-9]\d{0,2})\z/;
     my ($n)   = $line =~ /^write ([1-9]\d?)\z/ or malformed('a verb is unknown');
     my @lines = map { fifo_line(line() // malformed('a write is cut off')) } 1 .. $n;
     my $bytes = length join "\n", @lines, '';
@@ -229,6 +279,18 @@ sub lock_verb ($seconds, $take) {
     malformed("a lock is for $LONGEST s at most") if $seconds > $LONGEST;
     malformed('a lock does not say who')          if $who eq '';
     return { name => 'lock', seconds => $seconds, take => $take, changes => 1 };
+}
+
+sub log_verb ($seconds, $n) {
+    my @words = map { (line() // '') =~ m{^($NAME)\z} ? $1 : malformed('a word for the log is none') } 1 .. $n;
+    return { name => 'log', seconds => $seconds, words => \@words };
+}
+
+sub debug_verb ($class, $level, $seconds) {
+    malformed("debugging is for $DEBUGGING s at most")       if $seconds > $DEBUGGING;
+    malformed('debugging does not say who')                  if $who eq '';
+    malformed("level $level of class $class may print keys") if $level > ($MOST_LEVEL{$class} // 0);
+    return { name => 'debug', class => $class, level => $level, seconds => $seconds };
 }
 
 sub flow_verb ($name, $matched) {
@@ -749,8 +811,9 @@ sub exchange_line ($head, $rest) {
 sub cut_line ($line) { return $line =~ /^((?:$BUILT)=\t)/i }
 
 sub config_line ($line, $section) {
-    my $tags = qr{$BUILT|Address|Local-address|Connections|Passive-Connections|ID-type|Network|Netmask|Protocol|Port}i;
+    my $tags = qr{$BUILT|Address|Local-address|Connections|Passive-Connections|ID|ID-type|Network|Netmask|Protocol|Port}i;
     return $line if $line =~ /^(?:$tags)=\t[ -~]*\z/;
+    return $line if length $hash_key && $line =~ /^(?:$TERMS)=\t[ -~]*\z/;
     return "Authentication=\t" . keyed($1) if length $hash_key && $line =~ /^Authentication=\t([^\n]*)\z/;
     my $names = qr{=\t$NAME(?:,$NAME)*\z};
     return $line if $section =~ /^Phase 1\z/i    && $line =~ /^(?:$ADDR|Default)$names/i;
@@ -835,8 +898,8 @@ sub meaning ($file) {
 sub meaning_line ($line) {
     my ($head, $tag, $value) = $line =~ /^(C (?:set|add) \[[^\]\n]+\]:([A-Za-z0-9.:%_-]+)=)([^\n]*?)(?: force)?\n\z/ or return '';
     return $head . keyed($value) . "\n" if $tag eq 'Authentication';
-    my $known = $tag =~ /^(?:$BUILT|$ADDR|Default|Address|Local-address|EXCHANGE_TYPE|Transforms|AUTHENTICATION_METHOD
-        |HASH_ALGORITHM|ENCRYPTION_ALGORITHM|KEY_LENGTH|GROUP_DESCRIPTION|Life|LIFE_TYPE|LIFE_DURATION|ID-type|Name|ID
+    my $known = $tag =~ /^(?:$BUILT|$ADDR|Default|Address|Local-address
+        |$TERMS|ID-type|ID
         |Suites|Protocols|PROTOCOL_ID|TRANSFORM_ID|ENCAPSULATION_MODE|AUTHENTICATION_ALGORITHM|Network|Netmask|Protocol|Port
         |Check-interval|DPD-check-interval|Connections|Passive-Connections)\z/x;
     return $known ? "$head$value\n" : '';
@@ -867,6 +930,153 @@ sub masked_line ($line) {
     $line =~ s/\b(psk|authkey|enckey)(\s+)\S+/$1$2***/ga;
     $line =~ s/(\$\w+\s+)(\S+)/$1 . ($2 =~ m{^(?:$OPEN_WORD)\z} ? $2 : '***')/gea;
     return $line;
+}
+
+# --- the daemon's log --------------------------------------------------------------------
+
+# What the log says of these peers, connections and files, and of the daemon as a whole: when what was read begins, and
+# line by line the moment, whom of those asked for it is about (or `-`), and the text.
+sub notices ($seconds, @words) {
+    my %wanted = map { same($_) => $_ } @words;
+    my $since  = time - $seconds;
+    my ($begins, @lines) = log_lines($since);
+    my (@told, @reasons, @latest);
+    for (@lines) {
+        my ($at, $program, $pid, $text) = @$_;
+        push @told, map { [$at, @$_[1, 2]] } @latest if $program eq 'repeated';
+        next if $program eq 'repeated';
+        @latest = $program eq 'ipsecfleet' ? our_line($text, \%wanted) : notice($text, \%wanted);
+        $_ = [$at, @$_] for @latest;
+        if ($program eq 'isakmpd' && $text =~ /^dropped message /) {
+            unshift @latest, map { [$_->[0], $latest[0][1], $_->[2]] } grep { $_->[1] == $pid && $_->[0] >= $at - 1 } @reasons if @latest;
+            @reasons = ();
+        }
+        push @reasons, [$at, $pid, $1] if $program eq 'isakmpd' && $text =~ /^($REASON)\z/;
+        push @told, @latest;
+    }
+    @told = grep { $_->[0] >= $since } @told;
+    if (@told > $MOST_TOLD) {
+        @told   = @told[-$MOST_TOLD .. -1];
+        $begins = $told[0][0];
+    }
+    return join '', "from $begins\n", map { "@$_\n" } @told;
+}
+
+# One spelling of a name or an address.
+sub same ($word) {
+    my $bytes = $word =~ /:.*:/ ? inet_pton(AF_INET6, $word) : inet_pton(AF_INET, $word);
+    return defined $bytes ? unpack('H*', $bytes) : lc $word;
+}
+
+# Whom of those wanted a notice is about, and its text as it may leave; nothing, if it may not.
+sub notice ($text, $wanted) {
+    return ['-', $1] if $text =~ /^($NOBODYS)/;
+    my ($told) = $text =~ /^($NOTICE)\z/ or return;
+    my $of = $wanted->{ same($+{of}) };
+    return defined $of ? [$of, $told] : ();
+}
+
+# A line that a visit has left there.
+sub our_line ($text, $wanted) {
+    my ($told, $done) = $text =~ m{^($RUN $BY: ([A-Za-z0-9 ;:=._/%+\@\[\]-]{1,1000}))\z} or return;
+    for my $part (split /; /, $done) {
+        my $known = length fifo_line($part) || $part =~ m{^(?:ipsecctl -|put /|restore /|arm $KIND /|confirm /|roll back /)};
+        return unless $known;
+    }
+    my ($of) = grep { is_about($done, $_) } sort values %$wanted;
+    return defined $of ? [$of, $told] : ();
+}
+
+sub is_about ($text, $word) {
+    my $ends = is_address($word) ? qr{[ ;=]|\z} : qr{[ ;]|\z};
+    return $text =~ /(?:^|[ =:])\Q$word\E(?=$ends)/i;
+}
+
+# When what can be read of the log begins, and its lines since then as moment, program, pid and text; also from before
+# newsyslog(8) turned it over.
+sub log_lines ($since) {
+    my $file  = "$place{log}/daemon";
+    my @lines = stamped(tail($file) // fail($! == ENOENT ? 'missing' : 'failed', "$file: $!"));
+    if (!@lines || $lines[0][0] > $since) {
+        my $older = -e "$file.0.gz" ? eval { command(10, 'gzip', '-dc', "$file.0.gz")->{out} } : tail("$file.0");
+        unshift @lines, stamped($older // '');
+    }
+    fail(failed => "no line of $file has a moment that is understood") unless @lines;
+    return ($lines[0][0], grep { $_->[1] ne '' } @lines);
+}
+
+# What stands in the file from there on, or at its end.
+sub tail ($file, $from = 0) {
+    sysopen my $in, $file, O_RDONLY | O_NONBLOCK or return;
+    my $size = -s $in;
+    $from = 0                 if $from > $size;
+    $from = $size - $MOST_LOG if $from < $size - $MOST_LOG;
+    sysseek $in, $from, 0;
+    my $text = '';
+    while (sysread $in, $text, 1 << 16, length $text) { last if length $text > 2 * $MOST_LOG }
+    return $text;
+}
+
+# Of lines that are of no concern, the moment of the first.
+sub stamped ($text) {
+    my (@lines, $ours);
+    my ($year, $now) = ((localtime)[5], time);
+    for (split /\n/, $text) {
+        my @is = /^$STAMP(?:(isakmpd|ipsecfleet)(?:\[(\d{1,9})\])?: (.*)|last message (repeated) \d+ times?\z|)/ or next;
+        my $again = $ours && defined $is[8];
+        $ours = $again || defined $is[5];
+        next if @lines && !$ours;
+        my @when = (@is[4, 3, 2, 1], $MONTH{ $is[0] } // next);
+        my $at   = mktime(@when, $year, 0, 0, -1) // next;
+        $at = mktime(@when, $year - 1, 0, 0, -1) if $at > $now + 86_400;
+        push @lines, [$at, $again ? 'repeated' : $is[5] // '', $is[6] // 0, $is[7] // ''];
+    }
+    return @lines;
+}
+
+# Raises a class of debugging for so long, and says what it was before. A process that outlives us puts it back.
+sub debug ($class, $level, $seconds) {
+    make_home();
+    fifo();
+    my $told = "debug.$$";
+    eval { command(3, 'logger', qw(-p daemon.notice -t ipsecfleet), "$who: D $class $level for $seconds s") };
+    outlive(sub {
+        my $until = now() + $seconds;
+        my $alone = alone('debug');
+        my $was   = $alone && eval { raise($class, $level) };
+        put_in_place($told, $alone ? defined $was ? $was : ref $@ ? $@->{why} : 'failed' : 'busy');
+        return unless defined $was;
+        select undef, undef, undef, 0.2 while now() < $until;
+        patiently(sub { ask("D $class $was") });
+        unlink "$home/$told";
+    });
+    poll($patience, sub { -s "$home/$told" }) or fail(failed => 'nobody says that the level was raised');
+    my $said = slurp("$home/$told");
+    unlink "$home/$told";
+    fail(busy => 'somebody else has raised a class of debugging just now') if $said eq 'busy';
+    fail(failed => $said) unless $said =~ /^\d+\z/;
+    return $said;
+}
+
+# The lock of that name, if nobody has it.
+sub alone ($name) {
+    sysopen my $lock, "$home/$name", O_RDWR | O_CREAT | O_NOFOLLOW, 0600 or return;
+    return flock($lock, LOCK_EX | LOCK_NB) ? $lock : undef;
+}
+
+# Sets the level and returns what it was, by the daemon's own word; 0, with which it starts, if that does not come.
+sub raise ($class, $level) {
+    my $file   = "$place{log}/daemon";
+    my $before = -s $file // 0;
+    locked(sub { ask("D $class $level") });
+    my $was;
+    poll(within(3), sub {
+        my $new = tail($file, $before) // '';
+        ($was) = $new =~ / log_debug_cmd: log level changed from (\d{1,2}) to $level for class $class\b/;
+        $was //= $level if $new =~ / log_debug_cmd: log level unchanged for class $class\b/;
+        return defined $was;
+    });
+    return $was // 0;
 }
 
 # --- changes of files ------------------------------------------------------------------
@@ -1029,7 +1239,15 @@ sub moment () { return sprintf '%.6f', eval { require Time::HiRes; Time::HiRes::
 # It arms the change itself where that is to be done, so that none is armed without somebody to take it back.
 sub watch ($seconds, $change) {
     my $until = now() + $seconds;
-    my $pid   = fork // fail(failed => "fork: $!");
+    outlive(sub {
+        put_in_place('armed', $change) unless ref $change;
+        wait_and_see(ref $change ? $change : armed(), $until);
+    });
+}
+
+# Runs $code in a process of its own session, which is there when this comes back.
+sub outlive ($code) {
+    my $pid = fork // fail(failed => "fork: $!");
     if ($pid) {
         waitpid $pid, 0;
         fail(failed => 'no watcher could be started') if $?;
@@ -1040,8 +1258,7 @@ sub watch ($seconds, $change) {
         my $child = fork;
         _exit(defined $child ? 0 : 1) if $child || !defined $child;
         detach();
-        put_in_place('armed', $change) unless ref $change;
-        wait_and_see(ref $change ? $change : armed(), $until);
+        $code->();
     };
     _exit(0);
 }

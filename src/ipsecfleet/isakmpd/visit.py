@@ -37,6 +37,9 @@ from ipsecfleet.isakmpd.verbs import ConfNames, Lock, Verb, checked, checked_pat
 from ipsecfleet.model.snapshot import Unknown
 
 PROTOCOL = "ipsecfleet 1"
+LOG = "/var/log"
+"""Where syslogd(8) writes; said only where it is elsewhere, since an installed program may be of before that was asked."""
+
 INSTALLED = "/usr/local/libexec/ipsecfleet-visit"
 """Where the visit program is on a restricted gateway."""
 
@@ -137,6 +140,7 @@ class Request:
     deadline: float = 20.0
     key: str = ""
     pack: int = PACK_OVER
+    log: str = LOG
 
     def encode(self) -> bytes:
         """The request as the program reads it; what it would call malformed is refused here already."""
@@ -148,6 +152,7 @@ class Request:
             f"run {checked_path(self.run)}",
             f"etc {checked_path(self.etc)}",
             f"bin {checked_path(self.bin)}" if self.bin else "bin",
+            *([f"log {checked_path(self.log)}"] if self.log != LOG else []),
             f"who {self.who}".rstrip(),
             *([f"key {self.key}"] if self.key else []),
             f"pack {self.pack}",

@@ -25,6 +25,8 @@ from ipsecfleet.lab.monitor import Monitor
 LIST_QUESTION = b"C get [Phase 2]:Connections\n"
 TAKEN_WITHIN = 0.5
 LOOKS = 100
+LOG_SIZE = 199
+"""Characters after which isakmpd cuts a line of its log (log.h)."""
 
 
 class Host:
@@ -132,9 +134,11 @@ class Host:
         overwrite(path, b"" if (self.files.faults / "disk-full").exists() else content, mode)
 
     def _log(self, text: str) -> None:
+        """As syslogd(8) writes it; the mark of the privileged process is for a terminal alone."""
         stamp = time.strftime("%b %e %H:%M:%S")
-        with self.files.log.open("a") as log:
-            log.write(f"{stamp} {self.daemon.name} isakmpd: {text}\n")
+        pid = self._monitor.pid if self._monitor else 0
+        with self.files.daemon_log.open("a") as log:
+            log.write(f"{stamp} {self.daemon.name} isakmpd[{pid}]: {text.removesuffix(' [priv]')[:LOG_SIZE]}\n")
 
     def _read(self) -> None:
         if self._fifo is None:

@@ -42,7 +42,7 @@ def _gateway(machine: Machine, lab: LabDir, port: int) -> str:
         f"ike = {_strings(machine.address)}",
         f"groups = {_strings(*machine.groups)}",
         f'conf_dir = "{files.conf_dir}"',
-        f'paths = {{ run = "{files.run}", etc = "{files.etc}", bin = "{files.bin}" }}',
+        f'paths = {{ run = "{files.run}", etc = "{files.etc}", bin = "{files.bin}", log = "{files.log}" }}',
     ]
     return "\n".join([*lines, *_carp(machine.carp), ""])
 

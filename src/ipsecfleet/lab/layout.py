@@ -3,8 +3,8 @@
     DIR/inventory.toml known_hosts id_ed25519     what ipsecfleet needs to reach the lab
     DIR/tunnels/NAME/*.conf                       the conf files of its gateways, as an inventory has them
     DIR/lab.pid lab.log lab.sock                  the background process: held locked while it lives, its log, its ear
-    DIR/gateways/NAME/{run,etc,bin}               what a gateway has in /var/run, /etc and on its PATH
-    DIR/gateways/NAME/{log,events.jsonl,faults/}  its system log, what happened there, the faults that its stand-ins heed
+    DIR/gateways/NAME/{run,etc,bin,log}           what a gateway has in /var/run, /etc, on its PATH and in /var/log
+    DIR/gateways/NAME/{events.jsonl,faults/}      what happened there, the faults that its stand-ins heed
 
 `run` exists only while the lab does: the SIGUSR1 report of a gateway holds every pre-shared key.
 """
@@ -35,6 +35,10 @@ class GatewayDir:
     @property
     def log(self) -> Path:
         return self.root / "log"
+
+    @property
+    def daemon_log(self) -> Path:
+        return self.log / "daemon"
 
     @property
     def events(self) -> Path:

@@ -19,7 +19,7 @@ def lay_out(scenario: Scenario, lab: LabDir) -> None:
     lab.clear()
     for machine in scenario.gateways:
         place = lab.gateway(machine.name)
-        for directory in (place.run, place.conf_dir, place.bin, place.faults):
+        for directory in (place.run, place.conf_dir, place.bin, place.log, place.faults):
             directory.mkdir(parents=True)
         _write_conf(scenario, machine, place)
         _write_sources(scenario, machine, lab.tunnels / machine.name)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ipsecfleet.errors import Exit, IpsecfleetError
+from ipsecfleet.model.diagnosis import Diagnosis
 from ipsecfleet.model.sa import Flow, Sa
 from ipsecfleet.model.tunnel import Tunnel
 
@@ -224,6 +225,7 @@ class Document:
     lines: tuple[LineRow, ...] | None = None
     names: tuple[NameRow, ...] | None = None
     findings: tuple[Finding, ...] | None = None
+    diagnoses: tuple[Diagnosis, ...] | None = None
     inventory: tuple[GatewayName, ...] | None = None
     runs: tuple[RunRow, ...] | None = None
     events: tuple[EventRow, ...] | None = None

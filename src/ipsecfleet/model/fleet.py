@@ -16,6 +16,7 @@ class Paths:
     run: str = "/var/run"
     etc: str = "/etc"
     bin: str = ""
+    log: str = "/var/log"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,9 @@ PRINCIPAL: Mapping[str, Columns] = {
     "lines": Columns(("gateway", "line")),
     "names": Columns(("file", "line", "list", "connection", "phase1")),
     "findings": Columns(("gateway", "severity", "subject", "text", "hint")),
+    "diagnoses": Columns(
+        ("tunnel", "state", "well", "cause", "verdict"), "evidence", ("strength", "gateway", "at", "text", "quote")
+    ),
     "inventory": Columns(("gateway", "address", "groups", "carp")),
     "courses": Columns(("strategy", "peaks", "waited_most_s", "waited_mean_s", "back_s", "timed_out")),
     "forecast": Columns(

@@ -5,9 +5,11 @@ remote network.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from typing import TypeAlias
 
 from ipsecfleet.errors import IpsecfleetError, RefusedError
+from ipsecfleet.model.diagnosis import Diagnosis, Evidence
 from ipsecfleet.model.document import (
     CourseRow,
     Document,
@@ -176,6 +178,30 @@ def _finding(row: Finding) -> Record:
     }
 
 
+def _diagnosis(row: Diagnosis) -> Record:
+    return {
+        "tunnel": row.tunnel,
+        "state": row.state.value,
+        "well": row.well,
+        "cause": row.cause.value if row.cause is not None else None,
+        "verdict": row.verdict,
+        "evidence": [_evidence(e) for e in row.evidence],
+        "open": [{"cause": s.cause, "tells": s.tells} for s in row.open],
+        "next": list(row.next),
+        "ends": [asdict(end) for end in row.ends],
+    }
+
+
+def _evidence(evidence: Evidence) -> Record:
+    return {
+        "strength": evidence.strength.value,
+        "gateway": evidence.gateway,
+        "at": iso(evidence.at),
+        "text": evidence.text,
+        "quote": evidence.quote,
+    }
+
+
 def _inventory(row: GatewayName) -> Record:
     return {"gateway": row.gateway, "address": row.address, "groups": list(row.groups), "carp": row.carp}
 
@@ -273,6 +299,7 @@ ARRAYS: Mapping[str, Callable[[Document], Iterable[Record] | None]] = {
     "lines": lambda d: None if d.lines is None else map(_line, d.lines),
     "names": lambda d: None if d.names is None else map(_name, d.names),
     "findings": lambda d: None if d.findings is None else map(_finding, d.findings),
+    "diagnoses": lambda d: None if d.diagnoses is None else map(_diagnosis, d.diagnoses),
     "inventory": lambda d: None if d.inventory is None else map(_inventory, d.inventory),
     "runs": lambda d: None if d.runs is None else map(_run, d.runs),
     "events": lambda d: None if d.events is None else map(_event, d.events),

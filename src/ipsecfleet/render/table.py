@@ -23,6 +23,7 @@ from ipsecfleet.model.document import (
 )
 from ipsecfleet.model.sa import Protocol, Sa
 from ipsecfleet.model.tunnel import WORST_FIRST, End, State, Tunnel
+from ipsecfleet.render.diagnosis import diagnosis_text
 from ipsecfleet.render.escape import spi_text, visible
 from ipsecfleet.render.fold import folded
 from ipsecfleet.render.human import DEFAULT, Look, clock_time, count, duration, exact, joined, local
@@ -175,6 +176,14 @@ def _findings(document: Document, look: Look) -> str:
     return _answered("finding", rows, document, table + _total("finding", len(found), tally))
 
 
+def _diagnoses(document: Document, look: Look) -> str:
+    told = document.diagnoses or ()
+    text = "\n".join(diagnosis_text(d, look) for d in told)
+    ill = sum(not d.well for d in told)
+    tally = [f"{number} {word}" for number, word in ((ill, "not well"), (len(told) - ill, "well")) if number]
+    return _answered("ailing tunnel", [*told], document, text + _total("tunnel", len(told), tally))
+
+
 def _inventory(document: Document, look: Look) -> str:
     rows = [Row((g.gateway, g.address, g.carp), " ".join(g.groups) or None) for g in document.inventory or ()]
     return _said("gateway", rows, lay_out(("gateway", "address", "carp"), "groups", rows, look))
@@ -267,11 +276,11 @@ def _lines(document: Document, look: Look) -> str:  # noqa: ARG001 - what is pas
     return joined(paste(document.lines) if document.lines else ["# no lines"])
 
 
-def _said(noun: str, rows: list[Row], table: str) -> str:
+def _said(noun: str, rows: Sequence[object], table: str) -> str:
     return table if rows else f"no {noun}s\n"
 
 
-def _answered(noun: str, rows: list[Row], document: Document, table: str) -> str:
+def _answered(noun: str, rows: Sequence[object], document: Document, table: str) -> str:
     """The table, and how many gateways are missing from it: what was not seen is never said not to be."""
     asked = document.gateways or ()
     dead = sum(r.state != "ok" for r in asked)
@@ -290,6 +299,7 @@ TABLES: Mapping[str, Callable[[Document, Look], str]] = {
     "lines": _lines,
     "names": _names,
     "findings": _findings,
+    "diagnoses": _diagnoses,
     "inventory": _inventory,
     "events": _events,
     "forecast": _forecast,

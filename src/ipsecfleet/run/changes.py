@@ -27,7 +27,7 @@ from ipsecfleet.run.carrying import Job, Run, carry_out
 from ipsecfleet.run.event import Kind
 from ipsecfleet.run.journal import Archive, Kept
 from ipsecfleet.run.probe import STARE
-from ipsecfleet.run.scope import Scope, look_at_files, of_saved, revisit, survey
+from ipsecfleet.run.scope import CHANGING, Scope, look_at_files, of_saved, revisit, survey
 
 
 def change(run: Run, options: Options) -> Document:
@@ -119,7 +119,7 @@ def _forced(order: Order, run: Run) -> Order:
 def _scope(run: Run) -> Scope:
     if run.snapshot is not None:
         return of_saved(run.fleet, run.selection, run.snapshot)
-    return survey(run.prober, run.fleet, run.selection, verbs=STARE, reading=False)
+    return survey(run.prober, run.fleet, run.selection, STARE, CHANGING)
 
 
 def _revisited(run: Run, order: Order, targets: tuple[Target, ...]) -> Scope:

@@ -137,6 +137,7 @@ class Prober:
             run=gateway.paths.run,
             etc=gateway.paths.etc,
             bin=gateway.paths.bin,
+            log=gateway.paths.log,
             who=self.who,
             deadline=max(1.0, deadline - GRACE_S),
             key=key,

@@ -16,6 +16,7 @@ from ipsecfleet.model.sa import Sa
 from ipsecfleet.model.snapshot import PARTS, GatewaySnapshot, Snapshot, Unknown
 from ipsecfleet.run.probe import GLANCE, STARE, Prober, in_order
 from ipsecfleet.run.scope import (
+    READING,
     Scope,
     gateway_row,
     gateway_rows,
@@ -118,7 +119,7 @@ def scope_of(reading: Reading, verbs: Sequence[Verb] | None = None) -> Scope:
     if reading.snapshot is not None:
         return of_saved(reading.fleet, reading.selection, reading.snapshot)
     asked = verbs or (STARE if reading.prober.keep else GLANCE)
-    return survey(reading.prober, reading.fleet, reading.selection, verbs=asked, reading=True)
+    return survey(reading.prober, reading.fleet, reading.selection, asked, READING)
 
 
 _ASKED: Mapping[str, tuple[tuple[Verb, ...], tuple[str, ...]]] = {

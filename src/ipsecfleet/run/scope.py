@@ -36,10 +36,23 @@ class Scope:
         return cls(view, tuple(gateways), choose(view), choose)
 
 
-def survey(prober: Prober, fleet: Fleet, selection: Selection, *, verbs: Sequence[Verb], reading: bool) -> Scope:
-    """Visit what the selection means; a verb that changes something visits the other ends of its tunnels too."""
-    both = not reading
-    gateways = list(resolve_gateways(fleet, selection, default_all=reading))
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a command goes: to all gateways where none is named, to the other ends of what is selected."""
+
+    default_all: bool
+    both_ends: bool
+
+
+READING = Reach(default_all=True, both_ends=False)
+CHANGING = Reach(default_all=False, both_ends=True)
+DIAGNOSING = Reach(default_all=True, both_ends=True)
+
+
+def survey(prober: Prober, fleet: Fleet, selection: Selection, verbs: Sequence[Verb], reach: Reach) -> Scope:
+    """Visit what the selection means, and what is in reach of it."""
+    gateways = list(resolve_gateways(fleet, selection, default_all=reach.default_all))
+    both = reach.both_ends
     fleet = _with(fleet, gateways)
     if both:
         gateways += other_ends(fleet, selection, gateways)

@@ -60,6 +60,10 @@ class Span:
     def accepts(self, number: int) -> bool:
         return self.least <= number <= self.most
 
+    def __str__(self) -> str:
+        exact = self.offer == self.least == self.most
+        return f"{self.offer}" if exact else f"{self.offer},{self.least}:{self.most}"
+
 
 @dataclass(frozen=True, slots=True)
 class Transform:
@@ -79,7 +83,7 @@ class Transform:
             if got != expected:
                 return f"{tag}: got {got}, expected {expected}"
         if not self.life.accepts(offered.life.offer):
-            return f"LIFE_DURATION: got {offered.life.offer}, expected {self.life.offer}"
+            return f"LIFE_DURATION: got {offered.life.offer},  expected {self.life}"
         if self.key_length and offered.key_length and not self.key_length.accepts(offered.key_length.offer):
             return f"KEY_LENGTH: got {offered.key_length.offer}, expected {self.key_length.offer}"
         return None

@@ -1,0 +1,69 @@
+"""Why a tunnel stalls: from what its gateways show and their logs say to one cause with its evidence. Pure.
+
+One rule after the other looks at a case, and the first that can say something certain says it. The order goes from what
+makes everything else meaningless (a daemon that does not run) over what stands in lists and confs to what negotiations
+show. A rule that knows too little passes; what no rule can decide is told as it is, with what would tell.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from ipsecfleet.model.diagnosis import Diagnosis, Evidence
+from ipsecfleet.model.notice import Kind
+from ipsecfleet.model.tunnel import Tunnel
+from ipsecfleet.plan.diagnose import negotiation, standing
+from ipsecfleet.plan.diagnose.case import Case, Witness, cases
+from ipsecfleet.plan.diagnose.facts import facts_of
+from ipsecfleet.plan.diagnose.verdict import Verdict, quoted
+from ipsecfleet.plan.view import View
+
+__all__ = ["Witness", "diagnose"]
+
+RULES: tuple[Callable[[Case], Verdict | None], ...] = (
+    standing.well,
+    standing.passive_group,
+    standing.doubled,
+    standing.disagreeing,
+    standing.black_hole,
+    standing.held,
+    standing.not_loaded,
+    standing.taken_off,
+    negotiation.refused,
+    negotiation.locked_out,
+    negotiation.by_confs,
+    negotiation.between,
+    negotiation.one_end,
+    negotiation.peer_begins,
+    standing.nobody_begins,
+    negotiation.passive,
+    negotiation.between_attempts,
+)
+"""In the order in which they are asked."""
+
+
+def diagnose(view: View, tunnel: Tunnel, witnesses: Mapping[str, Witness]) -> Iterator[Diagnosis]:
+    """What is the matter with each pair of networks of a tunnel."""
+    for case in cases(view, tunnel, witnesses):
+        said = _gone(view, case) or next(filter(None, (rule(case) for rule in RULES)), None) or negotiation.unread(case)
+        yield Diagnosis(
+            tunnel=tunnel.name,
+            state=case.state,
+            cause=said.cause,
+            verdict=said.text,
+            evidence=tuple(dict.fromkeys((*said.evidence, *_debugged(case)))),
+            open=said.open,
+            next=said.next,
+            ends=tuple(map(facts_of, case.sides)),
+            well=said.well,
+        )
+
+
+def _debugged(case: Case) -> Iterator[Evidence]:
+    """What the daemons said while a class of their debugging was raised, oldest first."""
+    for side in case.sides:
+        yield from quoted(side, *reversed([*side.notices(Kind.OTHER)]))
+
+
+def _gone(view: View, case: Case) -> Verdict | None:
+    """A daemon of this tunnel does not run."""
+    gateways = dict.fromkeys([*(e.gateway for e in case.unread), *(s.name for s in case.sides)])
+    return next(filter(None, (standing.daemon_gone(g, view.seen(g)) for g in gateways)), None)

@@ -1,0 +1,190 @@
+"""diagnose: both ends of the selected tunnels, what they show and what their logs say; nothing of a tunnel is changed.
+
+A first look tells which tunnels are meant and where their other ends are; the second one asks these gateways for all
+that a verdict needs, their logs filtered by the peers and names that the first one found. With `wait_s` between them
+two looks are compared, which shows what a daemon leaves undone; and one class of its debugging can be raised meanwhile.
+The gateway puts it back by itself, whatever becomes of us; here only its word for that is looked for.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, foremost
+from ipsecfleet.isakmpd import host, notices, status
+from ipsecfleet.isakmpd.deployed import stored_of
+from ipsecfleet.isakmpd.snapshot import snapshot_of
+from ipsecfleet.isakmpd.terms import Terms, terms_of
+from ipsecfleet.isakmpd.verbs import DEBUG_CLASSES, Debug, Files, Log, Stored, Verb
+from ipsecfleet.isakmpd.visit import Answer
+from ipsecfleet.model.document import Document
+from ipsecfleet.model.fleet import Gateway
+from ipsecfleet.model.notice import Kind
+from ipsecfleet.model.notice import Log as Told
+from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
+from ipsecfleet.model.tunnel import State, Tunnel
+from ipsecfleet.plan.diagnose import Witness, diagnose
+from ipsecfleet.plan.files import conf_path
+from ipsecfleet.plan.view import View
+from ipsecfleet.run.probe import STARE
+from ipsecfleet.run.reading import Reading, document_of
+from ipsecfleet.run.scope import DIAGNOSING, Scope, of_saved, survey
+
+LONGEST_WORD = 200
+LOOKS_KEPT = 20
+"""How many looks a new one is compared with, by the oldest of them."""
+
+WELL = frozenset({State.UP, State.REKEYING})
+SETTLED_S = 2.0
+"""How long after its time a level is put back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """How far back logs are read, how long is waited between two looks, and what is raised meanwhile; in seconds."""
+
+    since_s: float
+    wait_s: float = 0.0
+    debug: Debug | None = None
+    sleep: Callable[[float], None] = lambda _seconds: None
+
+
+def diagnosis(reading: Reading, question: Question, earlier: list[Snapshot] | None = None) -> Document:
+    """What is the matter with the selected tunnels; looks are compared with those `earlier`, and join them."""
+    if reading.snapshot is not None:
+        scope = of_saved(reading.fleet, reading.selection, reading.snapshot)
+        return _document(reading, scope, [t.name for t in scope.chosen], {}, ())
+    scope = survey(reading.prober, reading.fleet, reading.selection, STARE, DIAGNOSING)
+    meant = [t for t in scope.chosen if reading.selection.names_tunnels or t.state not in WELL]
+    gateways = _concerned(scope, meant)
+    raised = _raise(reading, question, gateways)
+    if question.wait_s and gateways:
+        question.sleep(question.wait_s + (SETTLED_S * scope.view.fleet.time_scale if question.debug else 0.0))
+    view, witnesses = _closer(reading, question, scope, meant, gateways)
+    looks = [] if earlier is None else earlier
+    witnesses = _compared(witnesses, scope.view.snapshot if question.wait_s else looks[0] if looks else None)
+    looks[:] = [*looks[-LOOKS_KEPT:], view.snapshot]
+    troubles = (*raised, *_put_back(question, gateways, witnesses, raised))
+    return _document(reading, replace(scope, view=view), [t.name for t in meant], witnesses, troubles)
+
+
+def _concerned(scope: Scope, meant: Iterable[Tunnel]) -> list[Gateway]:
+    """The gateways that answered and have an end of these tunnels, or are the peer of one."""
+    view, ends = scope.view, [e for t in meant for e in t.ends]
+    names = {e.gateway for e in ends} | {g.name for e in ends for g in view.at(e.peer)}
+    return [g for g in scope.gateways if g.name in names and g.name in view.snapshot.gateways]
+
+
+def _raise(reading: Reading, question: Question, gateways: Sequence[Gateway]) -> tuple[GatewayError, ...]:
+    """Raise a class of debugging everywhere; why not, where that failed."""
+    if question.debug is None:
+        return ()
+    asked = (question.debug,)
+    return tuple(e for e in (_refusal(g, a) for g, a in reading.prober.visit_all(gateways, lambda _g: asked)) if e)
+
+
+def _refusal(gateway: Gateway, answer: Answer | GatewayError) -> GatewayError | None:
+    if isinstance(answer, GatewayError):
+        return answer
+    section = answer.last("debug")
+    if section is not None and section.ok:
+        return None
+    why = section.body.decode("utf-8", "replace") if section is not None else "not done"
+    return GatewayError(f"no debugging on {gateway.name}: {why}", kind="debug", obj=gateway.name)
+
+
+def _put_back(
+    question: Question, gateways: Iterable[Gateway], witnesses: Mapping[str, Witness], raised: Iterable[GatewayError]
+) -> Iterator[IpsecfleetError]:
+    """A warning for each gateway whose log does not say that the level is what it was."""
+    if question.debug is None:
+        return
+    failed = {e.obj for e in raised}
+    number = DEBUG_CLASSES[question.debug.name][0]
+    for gateway in gateways:
+        log = witnesses[gateway.name].log if gateway.name in witnesses else Unknown("not read")
+        levels = () if isinstance(log, Unknown) else [n.details for n in log.notices if n.kind is Kind.LEVEL]
+        mine = [d for d in levels if d[2] == str(number)]
+        if gateway.name not in failed and not (mine and mine[-1][0] == str(question.debug.level)):
+            text = f"that {question.debug.name} on {gateway.name} is back at its level was not seen in its log"
+            hint = f'it is put back by the gateway itself; by hand: "D {number} 0" into its isakmpd.fifo'
+            yield GatewayError(text, kind="debug", obj=gateway.name, hint=hint)
+
+
+def _closer(
+    reading: Reading, question: Question, scope: Scope, meant: Sequence[Tunnel], gateways: Sequence[Gateway]
+) -> tuple[View, dict[str, Witness]]:
+    """A second look at the gateways that matter, with their logs and conf files."""
+    key = secrets.token_hex(16)
+    back_s = max(1, round((question.since_s + question.wait_s) / scope.view.fleet.time_scale))
+    asked = {g.name: _questions(scope.view, meant, g, back_s) for g in gateways}
+    snapshot, witnesses = scope.view.snapshot, {}
+    for gateway, answer in reading.prober.visit_all(gateways, lambda g: asked[g.name], key):
+        if isinstance(answer, GatewayError):
+            snapshot = snapshot.updated(Snapshot(failed={gateway.name: answer}))
+            continue
+        looked = snapshot_of(gateway.name, answer)
+        snapshot = snapshot.updated(Snapshot({gateway.name: looked}))
+        witnesses[gateway.name] = _witness(answer, asked[gateway.name], back_s, looked)
+    return View.of(scope.view.fleet, snapshot), witnesses
+
+
+def _questions(view: View, meant: Iterable[Tunnel], gateway: Gateway, back_s: int) -> tuple[Verb, ...]:
+    paths = {conf_path(view, t, e) for t in meant for e in t.ends if e.gateway == gateway.name}
+    files = sorted(p for p in paths if p is not None)
+    words = {w for t in meant for w in _words(view, t, gateway)} | set(files)
+    known = sorted(w for w in words if len(w) <= LONGEST_WORD and Log(1, (w,)))
+    return (*STARE, Files(), *map(Stored, files), Log(back_s, tuple(known)))
+
+
+def _words(view: View, tunnel: Tunnel, gateway: Gateway) -> Iterator[str]:
+    """The peers and names by which a gateway's log can speak of a tunnel."""
+    for end in tunnel.ends:
+        if end.gateway == gateway.name:
+            yield from filter(None, (end.peer, end.connection, end.phase1))
+        elif gateway in view.at(end.peer):
+            there = view.gateway(end.gateway)
+            yield from (*there.ike, *([there.carp.vip] if there.carp is not None else ()))
+
+
+def _witness(answer: Answer, asked: Sequence[Verb], back_s: int, looked: GatewaySnapshot) -> Witness:
+    log, state, included = answer.last("log"), answer.last("exchanges"), answer.last("files")
+    keys = status.key_hashes(state.body) if state is not None and state.ok else {}
+    return Witness(
+        log=_log(log.status, log.body, back_s, looked) if log is not None else Unknown("not read"),
+        terms=_terms(state.body, keys) if state is not None and state.ok else {},
+        files=stored_of(answer, asked),
+        includes=host.parse_files(included.body).includes if included is not None and included.ok else (),
+        keys=keys,
+    )
+
+
+def _log(word: str, body: bytes, back_s: int, looked: GatewaySnapshot) -> Told | Unknown:
+    if word != "ok":
+        return Unknown(f"{word}: {body.decode('utf-8', 'replace').strip()}")
+    return notices.parse(body, back_s, looked.at)
+
+
+def _terms(state: bytes, keys: Mapping[str, str]) -> Mapping[str, Terms]:
+    sections = status.parse(state).sections
+    phase1s = {name.lower(): name for name in sections.tags("Phase 1").values() if name}
+    return {key: terms_of(sections, name, keys) for key, name in phase1s.items()}
+
+
+def _compared(witnesses: Mapping[str, Witness], before: Snapshot | None) -> dict[str, Witness]:
+    looks = before.gateways if before is not None else {}
+    return {name: replace(w, before=looks.get(name)) for name, w in witnesses.items()}
+
+
+def _document(
+    reading: Reading,
+    scope: Scope,
+    names: Iterable[str],
+    witnesses: Mapping[str, Witness],
+    troubles: Iterable[IpsecfleetError],
+) -> Document:
+    meant = frozenset(names)
+    found = tuple(d for t in scope.view.tunnels if t.name in meant for d in diagnose(scope.view, t, witnesses))
+    document = document_of("diagnose", scope, reading.selection)
+    code = foremost([document.exit_code, *([Exit.FINDINGS] if any(not d.well for d in found) else [])])
+    return replace(document, diagnoses=found, warnings=tuple(troubles), exit_code=code, result=code.word)
