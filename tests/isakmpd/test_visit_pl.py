@@ -231,7 +231,7 @@ def test_a_log_that_cannot_be_written_does_not_stop_a_change(gateway: Gateway) -
 
 def raw(gateway: Gateway, *verbs: bytes) -> tuple[visit.Section, ...]:
     """A request whose verbs nobody looked at before."""
-    done = fed(visit.program() + gateway.request().encode().removesuffix(b"end\n") + b"".join(verbs) + b"end\n")
+    done = fed(visit.sent_program() + gateway.request().encode().removesuffix(b"end\n") + b"".join(verbs) + b"end\n")
     assert (done.returncode, done.stderr) == (0, b"")
     return visit.decode(done.stdout, NONCE).sections
 
@@ -305,7 +305,7 @@ def test_a_lock_whose_holder_is_gone_is_free(gateway: Gateway) -> None:
     with gateway.daemon(deaf=True) as daemon:
         command = ["perl", "-T", "-"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as killed:
-            killed.stdin.write(visit.program() + gateway.request(verbs.Report()).encode())
+            killed.stdin.write(visit.sent_program() + gateway.request(verbs.Report()).encode())
             killed.stdin.flush()
             wait_for(lambda: daemon.lines == ["S"], "the daemon reads")
             killed.kill()
@@ -328,7 +328,7 @@ def test_a_visit_that_is_ended_puts_everything_back(gateway: Gateway, sign: sign
     with gateway.daemon(deaf=True) as daemon:
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         with subprocess.Popen(["perl", "-T", "-"], **pipes) as ended:
-            ended.stdin.write(visit.program() + gateway.request(verbs.Report(), verbs.Host()).encode())
+            ended.stdin.write(visit.sent_program() + gateway.request(verbs.Report(), verbs.Host()).encode())
             ended.stdin.flush()
             wait_for(lambda: daemon.lines == ["S"], "the daemon reads")
             ended.send_signal(sign)
@@ -378,7 +378,7 @@ def test_a_lock_outlives_its_visit_and_is_given_back(gateway: Gateway) -> None:
 
 
 def test_a_change_without_the_lock_is_neither_made_nor_logged(gateway: Gateway) -> None:
-    gateway.tool("ipsecctl", f"echo $* >> {gateway.log}")
+    gateway.tool("ipsecctl", f"echo $* >> {gateway.told}")
     with gateway.daemon() as daemon:
         for verb in (CHANGE, verbs.Load("/a.conf"), verbs.Unload("/a.conf")):
             assert gateway.only(verb)[0] == "lost"
@@ -484,7 +484,7 @@ def test_a_lock_that_cannot_be_written_stops_the_changes_and_leaves_what_was(gat
     before = locked_by(gateway)
     full = f"ulimit -f 0; trap '' XFSZ; {visit.remote_command('none')}"
     with gateway.daemon(report=UP) as daemon:
-        done = fed(visit.program() + gateway.request(LOCK, CHANGE, verbs.Report()).encode(), full)
+        done = fed(visit.sent_program() + gateway.request(LOCK, CHANGE, verbs.Report()).encode(), full)
         answer = visit.decode(done.stdout, NONCE)
         assert [s.status for s in answer.sections][:3] == ["failed", "skipped", "ok"]
         assert daemon.changes == []
@@ -494,7 +494,7 @@ def test_a_lock_that_cannot_be_written_stops_the_changes_and_leaves_what_was(gat
 
 def test_a_lock_without_a_name_for_its_holder_is_malformed(gateway: Gateway) -> None:
     request = gateway.request(verbs.Unlock()).encode().replace(b"R1 alice@laptop", b"").replace(b"unlock", b"lock 60")
-    found = visit.decode(fed(visit.program() + request).stdout, NONCE).sections
+    found = visit.decode(fed(visit.sent_program() + request).stdout, NONCE).sections
     assert [(s.name, s.status, s.body) for s in found] == [
         ("request", "invalid", b"malformed request: a lock does not say who")
     ]
@@ -561,7 +561,7 @@ def whole_state() -> bytes:
 
 def test_of_the_state_only_what_is_allowed_leaves_and_the_file_is_removed(gateway: Gateway) -> None:
     with gateway.daemon(report=UP, config=LISTED, state=whole_state()) as daemon:
-        done = fed(visit.program() + gateway.request(verbs.Report(), verbs.Exchanges()).encode())
+        done = fed(visit.sent_program() + gateway.request(verbs.Report(), verbs.Exchanges()).encode())
         assert daemon.changes == []
     allowed = visit.decode(done.stdout, NONCE).last("exchanges").body.decode().splitlines()
     assert allowed == [*LEAVES, "[peer-10.2.1.1]", "[Phase 1]", "[ipsecfleet]"]
@@ -736,7 +736,7 @@ def test_of_a_conf_file_only_its_names_leave(gateway: Gateway) -> None:
 
 
 def test_load_and_unload_are_logged_and_run(gateway: Gateway) -> None:
-    gateway.tool("ipsecctl", f"echo ipsecctl $* >> {gateway.root}/log; echo {PSK}")
+    gateway.tool("ipsecctl", f"echo ipsecctl $* >> {gateway.told}; echo {PSK}")
     answer = gateway.asked(LOCK, verbs.Load("/a.conf"), verbs.Unload("/a.conf"))
     assert sections(answer) == {"lock": ("ok", ""), "load": ("ok", "done"), "unload": ("ok", "done")}
     said = "-p daemon.notice -t ipsecfleet R1 alice@laptop: "
@@ -781,7 +781,7 @@ TO_PORT = Selectors(Selector(ip_network("2001:db8::1"), 17), Selector(ip_network
 def test_a_deny_flow_is_loaded_when_the_daemon_has_done_what_was_written(
     gateway: Gateway, verb: verbs.Verb, words: str
 ) -> None:
-    gateway.tool("ipsecctl", f'echo "ipsecctl $*: $(cat)" >> {gateway.root}/log')
+    gateway.tool("ipsecctl", f'echo "ipsecctl $*: $(cat)" >> {gateway.told}')
     with gateway.daemon() as daemon:
         answer = gateway.asked(LOCK, verbs.Write((f"t quick {NAME}",)), verb)
     assert sections(answer)[verb.lines()[0].split()[0]] == ("ok", "done")
@@ -794,7 +794,7 @@ def test_a_deny_flow_is_loaded_when_the_daemon_has_done_what_was_written(
 
 
 def test_no_deny_flow_where_the_daemon_does_not_answer(gateway: Gateway) -> None:
-    gateway.tool("ipsecctl", f"echo ipsecctl >> {gateway.root}/log")
+    gateway.tool("ipsecctl", f"echo ipsecctl >> {gateway.told}")
     assert gateway.only(LOCK, verbs.Deny(TO_NET))[0] == "missing"
     assert "ipsecctl" not in gateway.logged
 
@@ -815,7 +815,7 @@ def test_no_deny_flow_where_the_daemon_does_not_answer(gateway: Gateway) -> None
 @pytest.mark.parametrize("verb", ["deny", "open"])
 def test_a_flow_is_made_of_addresses_alone(gateway: Gateway, verb: str, flow: str) -> None:
     request = gateway.request(LOCK, verbs.Unlock()).encode().replace(b"unlock", f"{verb} {flow}".encode())
-    answer = visit.decode(fed(visit.program() + request).stdout, NONCE)
+    answer = visit.decode(fed(visit.sent_program() + request).stdout, NONCE)
     assert [(s.name, s.status) for s in answer.sections] == [("request", "invalid")]
 
 
@@ -898,7 +898,7 @@ def test_what_is_not_understood_is_invalid_and_nothing_is_done(gateway: Gateway,
 )
 def test_a_head_that_is_not_understood_is_invalid(gateway: Gateway, head: str) -> None:
     request = gateway.request(verbs.Host()).encode()
-    done = fed(visit.program() + request.replace(b"\n\n", f"\n{head}\n\n".encode("latin-1"), 1))
+    done = fed(visit.sent_program() + request.replace(b"\n\n", f"\n{head}\n\n".encode("latin-1"), 1))
     assert [(s.name, s.status) for s in visit.decode(done.stdout, NONCE).sections] == [("request", "invalid")]
 
 
@@ -906,7 +906,7 @@ def test_a_request_cut_off_anywhere_changes_nothing(gateway: Gateway) -> None:
     whole = gateway.request(verbs.Write(("c a", "c b"))).encode()
     with gateway.daemon() as daemon:
         for cut in range(0, len(whole) - 1, 7):
-            done = fed(visit.program() + whole[:cut])
+            done = fed(visit.sent_program() + whole[:cut])
             assert done.returncode in (0, 2)
             assert [s.status for s in visit.decode(done.stdout, NONCE).sections] in ([], ["invalid"])
         assert daemon.lines == []
@@ -914,7 +914,7 @@ def test_a_request_cut_off_anywhere_changes_nothing(gateway: Gateway) -> None:
 
 
 def test_another_version_is_not_answered() -> None:
-    done = fed(visit.program() + b"ipsecfleet 2 0123456789abcdef\n")
+    done = fed(visit.sent_program() + b"ipsecfleet 2 0123456789abcdef\n")
     assert (done.returncode, done.stderr) == (2, b"ipsecfleet: not a request of version 1\n")
 
 
@@ -971,7 +971,7 @@ def packing(gateway: Gateway, report: str) -> list[tuple[str, str]]:
     """Names and statuses as they go over the wire."""
     with gateway.daemon(report=report.encode()):
         request = replace(gateway.request(verbs.Report(), verbs.Host()), pack=2000)
-        said = fed(visit.program() + request.encode()).stdout
+        said = fed(visit.sent_program() + request.encode()).stdout
     answer = visit.decode(said, NONCE)
     assert answer.complete
     assert answer.sections[0].body.decode() == report

@@ -88,7 +88,7 @@ def test_the_inventory_tells_the_speed(speed: float) -> None:
 def test_the_inventory_tells_where_a_gateway_keeps_its_files() -> None:
     hub = tomllib.loads(written(default(3)))["gateway"]["hub-fra1"]
     root = "/somewhere/lab/gateways/hub-fra1"
-    assert hub["paths"] == {"run": f"{root}/run", "etc": f"{root}/etc", "bin": f"{root}/bin"}
+    assert hub["paths"] == {"run": f"{root}/run", "etc": f"{root}/etc", "bin": f"{root}/bin", "log": f"{root}/log"}
     assert (hub["address"], hub["port"], hub["conf_dir"]) == ("127.0.0.1", 2200, f"{root}/etc/IPsec")
 
 

@@ -180,7 +180,10 @@ def test_stand_ins_complain_as_the_real_ones(client: Client, command: str, compl
 def test_the_log_gets_a_line(client: Client) -> None:
     client.said(OSLO, 'logger -p daemon.notice -t ipsecfleet "RUN me@here: t quick $(printf "a\\tb")"')
     assert (
-        client.files(OSLO).joinpath("log").read_text().endswith(" br-oslo ipsecfleet: RUN me@here: t quick a\\011b\n")
+        client.files(OSLO)
+        .joinpath("log/daemon")
+        .read_text()
+        .endswith(" br-oslo ipsecfleet: RUN me@here: t quick a\\011b\n")
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ipsecfleet.errors import Exit, GatewayError, OperatorError, RefusedError, UnreachableError
+from ipsecfleet.model.diagnosis import Cause, Diagnosis, EndFacts, Evidence, Strength, Suspect
 from ipsecfleet.model.document import (
     CourseRow,
     Document,
@@ -127,6 +128,52 @@ TUNNELS = (
         known=False,
     ),
     Tunnel("customer-6", State.UNKNOWN, (), note="no gateway of it was looked at"),
+)
+
+
+ILL = (
+    Diagnosis(
+        "oslo-fra",
+        State.HALF_UP,
+        Cause.WRONG_PSK,
+        "br-oslo cannot read what 203.0.113.1 encrypts: their pre-shared keys differ",
+        (
+            Evidence(Strength.SEEN, "its log", "br-oslo", AT, "message_parse_payloads: reserved field non-zero: 70"),
+            Evidence(Strength.SEEN, "its key is not that of hub-fra1, by their hashes", "br-oslo"),
+            Evidence(Strength.FOLLOWS, "no attempt can succeed"),
+        ),
+        next=("ipsecfleet diff -t oslo-fra", "ipsecfleet rollout plan -t oslo-fra"),
+        ends=(
+            EndFacts(
+                "hub-fra1",
+                "half-up",
+                "Connections",
+                "half-open, we began, step 5, ends in 74 s",
+                "none",
+                "none",
+                "not as loaded: key, dstid",
+                "in 14 s",
+            ),
+            EndFacts("br-oslo", "half-up", "Passive-Connections", "half-open, the peer began, step 4", "none", "none"),
+        ),
+    ),
+    Diagnosis(
+        "customer-2",
+        State.HALF_UP,
+        None,
+        "phase 1 with 10.2.2.1 stands, and phase 2 is not answered",
+        (Evidence(Strength.SEEN, "phase 2 is not answered (step 1) 19 s ago\x1b[2J", "hub-fra1"),),
+        (
+            Suspect(
+                "networks unknown to the responder",
+                'its log: "peer proposed invalid phase 2 IDs: initiator id 172.16.2.0/255.255.255.0"',
+            ),
+            Suspect("phase 2 refused", "its log: NO_PROPOSAL_CHOSEN"),
+        ),
+        ("ipsecfleet diagnose -t customer-2 --watch 30",),
+        tuple(EndFacts(name, "half-up", "Connections") for name in ("hub-fra1", "hub-fra2", "hub-fra3")),
+    ),
+    Diagnosis("customer-1", State.UP, None, "it is up, and nothing is the matter", well=True),
 )
 
 
@@ -308,6 +355,9 @@ DOCUMENTS = {
             Finding("br-oslo", "info", "level", "restricted"),
             Finding(None, "warning", "inventory", "customer-9 has no end on any gateway"),
         ),
+    ),
+    "diagnoses": Document(
+        "diagnose", Exit.FINDINGS, "findings", gateways=(ok("hub-fra1"), ok("br-oslo")), diagnoses=ILL
     ),
     "inventory": Document(
         "inventory list",

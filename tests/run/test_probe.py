@@ -86,7 +86,7 @@ def test_the_request() -> None:
     Prober(fake, who="RUN ops@desk", timeout=2.0).visit(HUB, (verbs.Flows(),))
     first, second = fake.visits
     assert "doas -n /usr/bin/perl -T -" in first.command
-    assert gzip.decompress(first.stdin).startswith(visit.program())
+    assert gzip.decompress(first.stdin).startswith(visit.sent_program())
     lines = request_in(first.stdin).splitlines()
     head = ["run /r", "etc /e", "bin /b", "who RUN ops@desk", "pack 14000", "deadline 27.000"]
     assert lines[1:] == [*head, "", "flows", "end"]

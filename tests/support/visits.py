@@ -48,7 +48,7 @@ class Gateway(GatewayDir):
         return visit.Request(NONCE, verbs, who=who, deadline=deadline, key=key, **places)
 
     def asked(self, *verbs: verbs.Verb, **more: object) -> visit.Answer:
-        done = fed(visit.program() + self.request(*verbs, **more).encode())
+        done = fed(visit.sent_program() + self.request(*verbs, **more).encode())
         assert (done.returncode, done.stderr) == (0, b"")
         answer = visit.decode(done.stdout, NONCE, verbs)
         assert answer.complete

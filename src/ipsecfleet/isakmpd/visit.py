@@ -60,6 +60,7 @@ _GUNZIP = f"[ -x /usr/bin/gzip ] || exit {NO_GZIP}; /usr/bin/gzip -dc | "
 _GZIP = 16 + zlib.MAX_WBITS
 _PROGRAMS = {"doas": "doas -n /usr/bin/perl -T -", "none": "/usr/bin/perl -T -", "restricted": f"doas -n {INSTALLED}"}
 
+_unread = re.compile(rb"^[ \t]*#(?!!).*\n|^[ \t]+|^\n", re.MULTILINE)
 _handshake = re.compile(rb"\nipsecfleet\b([^\n]{0,400})\n")
 _nonce = re.compile(r"[0-9A-Fa-f]{16,32}")
 _who = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99} [A-Za-z0-9._@-]{1,200}")
@@ -86,7 +87,7 @@ class Call:
         if privilege == "restricted":
             return cls(remote_command(privilege), request.encode())
         if plain:
-            return cls(remote_command(privilege), program() + request.encode())
+            return cls(remote_command(privilege), sent_program() + request.encode())
         return cls(remote_command(privilege, packed=True), _packed(request.encode()))
 
 
@@ -100,7 +101,7 @@ def _packed(request: bytes) -> bytes:
 @cache
 def _packed_program() -> tuple[bytes, Any]:
     state = zlib.compressobj(9, zlib.DEFLATED, _GZIP)
-    return state.compress(program()) + state.flush(zlib.Z_SYNC_FLUSH), state
+    return state.compress(sent_program()) + state.flush(zlib.Z_SYNC_FLUSH), state
 
 
 def doas_rule(privilege: str, user: str) -> str:
@@ -115,8 +116,13 @@ def source() -> Traversable:
 
 
 def program() -> bytes:
-    """The text of the visit program, sent before the request where it is not installed."""
+    """The text of the visit program as it is installed."""
     return source().read_bytes()
+
+
+def sent_program() -> bytes:
+    """The same as it is sent before a request where it is not installed: without comments, indentation and empty lines."""
+    return _unread.sub(b"", program())
 
 
 def digest() -> str:

@@ -37,7 +37,9 @@ PRINCIPAL: Mapping[str, Columns] = {
     "names": Columns(("file", "line", "list", "connection", "phase1")),
     "findings": Columns(("gateway", "severity", "subject", "text", "hint")),
     "diagnoses": Columns(
-        ("tunnel", "state", "well", "cause", "verdict"), "evidence", ("strength", "gateway", "at", "text", "quote")
+        ("tunnel", "state", "well", "cause", "verdict", "open", "next", "ends"),
+        "evidence",
+        ("strength", "gateway", "at", "text", "quote"),
     ),
     "inventory": Columns(("gateway", "address", "groups", "carp")),
     "courses": Columns(("strategy", "peaks", "waited_most_s", "waited_mean_s", "back_s", "timed_out")),
@@ -105,4 +107,6 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, list):
         return ",".join(map(_text, value))
+    if isinstance(value, dict):
+        return "; ".join(f"{name} {_text(said)}" for name, said in value.items() if said is not None)
     return visible(str(value))

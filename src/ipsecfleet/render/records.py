@@ -185,9 +185,9 @@ def _diagnosis(row: Diagnosis) -> Record:
         "well": row.well,
         "cause": row.cause.value if row.cause is not None else None,
         "verdict": row.verdict,
-        "evidence": [_evidence(e) for e in row.evidence],
         "open": [{"cause": s.cause, "tells": s.tells} for s in row.open],
         "next": list(row.next),
+        "evidence": [_evidence(e) for e in row.evidence],
         "ends": [asdict(end) for end in row.ends],
     }
 
