@@ -988,7 +988,7 @@ sub our_line ($text, $wanted) {
 }
 
 sub is_about ($text, $word) {
-    my $ends = is_address($word) ? qr{[ ;=]|\z} : qr{[ ;]|\z};
+    my $ends = $word =~ m{^/} ? qr{[ :]|\z} : is_address($word) ? qr{[ ;=]|\z} : qr{[ ;]|\z};
     return $text =~ /(?:^|[ =:])\Q$word\E(?=$ends)/i;
 }
 
@@ -1001,6 +1001,7 @@ sub log_lines ($since) {
         my $older = -e "$file.0.gz" ? eval { command(10, 'gzip', '-dc', "$file.0.gz")->{out} } : tail("$file.0");
         unshift @lines, stamped($older // '');
     }
+    return time if !@lines && !-s $file;
     fail(failed => "no line of $file has a moment that is understood") unless @lines;
     return ($lines[0][0], grep { $_->[1] ne '' } @lines);
 }
@@ -1041,11 +1042,11 @@ sub debug ($class, $level, $seconds) {
     my $told = "debug.$$";
     eval { command(3, 'logger', qw(-p daemon.notice -t ipsecfleet), "$who: D $class $level for $seconds s") };
     outlive(sub {
-        my $until = now() + $seconds;
         my $alone = alone('debug');
         my $was   = $alone && eval { raise($class, $level) };
         put_in_place($told, $alone ? defined $was ? $was : ref $@ ? $@->{why} : 'failed' : 'busy');
         return unless defined $was;
+        my $until = now() + $seconds;
         select undef, undef, undef, 0.2 while now() < $until;
         patiently(sub { ask("D $class $was") });
         unlink "$home/$told";
