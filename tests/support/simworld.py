@@ -5,18 +5,28 @@ visit program and real SSH are held to the same scenarios by the tests marked `l
 """
 
 import math
+import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
+from operator import itemgetter
+from pathlib import Path
+from syslog import stamped
+from tempfile import TemporaryDirectory
 from threading import RLock
 
+from visits import Gateway as Place
 from visits import request_in
 
 from ipsecfleet.errors import GatewayError
 from ipsecfleet.inventory.words import Selection
 from ipsecfleet.isakmpd import saved
+from ipsecfleet.isakmpd.verbs import Log
+from ipsecfleet.isakmpd.visit import keyed
 from ipsecfleet.lab.daemon import Daemon, World, show_flows, show_sas
 from ipsecfleet.lab.ipsecctl import ipsecctl
+from ipsecfleet.model.diagnosis import Diagnosis
 from ipsecfleet.model.document import Document
 from ipsecfleet.model.fleet import Carp, Fleet, Gateway, Limit, Limits, TunnelEnd, TunnelSpec
 from ipsecfleet.model.tunnel import End, Tunnel
@@ -27,11 +37,14 @@ from ipsecfleet.plan.up import UpOptions
 from ipsecfleet.plan.view import View
 from ipsecfleet.run import changes
 from ipsecfleet.run.carrying import Run
+from ipsecfleet.run.diagnosing import Question, diagnosis
 from ipsecfleet.run.probe import Prober
+from ipsecfleet.run.reading import Reading
 from ipsecfleet.transport import FakeTransport, Outcome, Visit
 from ipsecfleet.transport.crew import Crew, Item, Result
 
 PSK = "test-psk-never-to-be-seen"
+KEYS = re.compile(r"(Authentication=\t?)(\S+)")
 LISTS = {
     "connections": "[Phase 2]:Connections",
     "passive": "[Phase 2]:Passive-Connections",
@@ -106,6 +119,8 @@ class SimFleet:
     sent: dict[str, list[str]] = field(default_factory=dict)
     run_locks: dict[str, RunLock] = field(default_factory=dict)
     lock: RLock = field(default_factory=RLock)
+    told: list[tuple[str, float, str]] = field(default_factory=list)
+    key: str = ""
     events: list[dict[str, object]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -219,6 +234,15 @@ class SimFleet:
     ) -> Document:
         return changes.change(self.run(Selection.of(**words), **(run or {})), options or RekeyOptions())
 
+    def diagnose(self, *, since_s: float = 1800.0, wait_s: float = 0.0, **words: object) -> Document:
+        reading = Reading(self.fleet, Selection.of(**words), self.prober())
+        return diagnosis(reading, Question(since_s, wait_s, sleep=self.settle))
+
+    def diagnosis(self, name: str, **more: object) -> Diagnosis:
+        """What is said of one tunnel."""
+        (found,) = self.diagnose(tunnels=[name], **more).diagnoses or ()
+        return found
+
     def view(self) -> View:
         return View.of(self.fleet, self.prober().look(self.gateways))
 
@@ -270,6 +294,7 @@ class SimFleet:
         with self.lock:
             nonce = request[0].split()[2]
             who = next(line.removeprefix("who ") for line in request if line.startswith("who "))
+            self.key = next((line.removeprefix("key ") for line in request if line.startswith("key ")), "")
             body = self._sections(name, nonce, who, _until_cut(request[request.index("") + 1 :], cut))
         if cut:
             raise _lost(name)
@@ -283,11 +308,13 @@ class SimFleet:
         lines = iter(verbs[:-1])
         for verb in lines:
             word, _, rest = verb.partition(" ")
-            commands = [next(lines) for _ in range(int(rest))] if word == "write" else []
+            commands = [next(lines) for _ in range(int(rest.split()[-1]))] if word in {"write", "log"} else []
             if word in CHANGES and halted:
                 done = [(word, "skipped", b"another part of this visit did not go well")]
             elif word in CHANGES or word == "unlock":
                 done = [self._change(name, who, word, rest, commands)]
+            elif word == "log":
+                done = [self._logged(name, int(rest.split()[0]), commands)]
             else:
                 done = self._verb(name, word, rest)
             done = [(n, *self.parts.get((name, n), (s, b))) for n, s, b in done]
@@ -310,6 +337,7 @@ class SimFleet:
             case _ if not self._is_ours(name, who):
                 return (word, "lost", b"the run lock is not ours")
             case "write":
+                self.told.append((name, self.world.now, f"ipsecfleet: {who}: {'; '.join(commands)}"))
                 return self._write(name, commands)
         path = "-" if word in {"deny", "open"} else rest
         self.files.setdefault(name, {})["-"] = f"flow esp {rest} type deny\n"
@@ -367,17 +395,56 @@ class SimFleet:
             case "exchanges" | "exchanges?":
                 daemon.sigusr1()
                 self.settle(0.02)
-                return [("exchanges", "ok", daemon.files.report or b"")]
+                return [
+                    ("exchanges", "ok", self._hashed((daemon.files.report or b"").decode("latin-1")).encode("latin-1"))
+                ]
             case "flows":
                 return [("flows", "ok", show_flows(daemon.kernel).encode())]
             case "sad":
                 return [("sad", "ok", show_sas(daemon.kernel, verbose=True).encode())]
             case "files":
-                return [("files", "ok", b"")]
+                included = "".join(f"include {path}\n" for path in self.files.get(name, {}) if path != "-")
+                return [("files", "ok", included.encode())]
+            case "stored":
+                return self._stored(name, rest)
             case "conf":
                 status, text = self.ipsecctl(name, "-d", "-n", "-v", "-f", rest)
                 return [("conf", "failed" if status else "ok", text.encode())]
         raise AssertionError(word)
+
+    def _hashed(self, text: str) -> str:
+        """The same with hashes in place of keys, where the visit has something to hash with."""
+        return KEYS.sub(lambda found: found[1] + (keyed(self.key, found[2]) if self.key else found[2]), text)
+
+    def _stored(self, name: str, path: str) -> list[tuple[str, str, bytes]]:
+        text = self.files.get(name, {}).get(path)
+        if text is None:
+            return [("stored", "missing", b"no such file")]
+        _, lines = self.ipsecctl(name, "-n", "-v", "-f", path)
+        means = "".join(
+            f"{line.removesuffix(' force')}\n" for line in self._hashed(lines.replace(" force", "")).splitlines()
+        )
+        return [
+            ("stored", "ok", f"0600 0 0 {keyed(self.key, text)}\n***\n".encode()),
+            ("meaning", "ok", "".join(f"{line}\n" for line in means.splitlines() if line.startswith("C ")).encode()),
+        ]
+
+    def _logged(self, name: str, seconds: int, words: Sequence[str]) -> tuple[str, str, bytes]:
+        """What the real visit program lets out of what the daemon has told and what visits left."""
+        lines = [
+            (e["at"], f"isakmpd[4711]: {str(e['text']).removesuffix(' [priv]')}")
+            for e in self.events
+            if e["gateway"] == name and e["event"] == "log"
+        ]
+        lines += [(at, text) for there, at, text in self.told if there == name]
+        shift = time.time() - self.world.now
+        with TemporaryDirectory() as folder:
+            place = Place(Path(folder))
+            ages = [(self.world.now - at, text) for at, text in sorted(lines, key=itemgetter(0))]
+            place.daemon_log.write_text(stamped([(ages[0][0], "x[1]: y"), *ages]) if ages else "")
+            status, body = place.only(Log(seconds, tuple(words)))
+        moments = re.compile(r"^(from )?(\d+)", re.MULTILINE)
+        return ("log", status, moments.sub(lambda m: f"{m[1] or ''}{int(m[2]) - shift:.0f}", body).encode())
 
     def _ask(self, name: str, command: str) -> bytes:
         self.daemon(name).files.result = None

@@ -34,6 +34,7 @@ _MEANS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
         (Kind.POLICY, r"check_policy: negotiated SA failed policy check$"),
         (Kind.UNKNOWN_COOKIE, r"message_recv: invalid cookie\(s\) ([0-9a-f]{16}) ([0-9a-f]{16})$"),
         (Kind.REFUSED, r"dropped message from \S+ port \d+ due to notification type (\S+)$"),
+        (Kind.DEBUG, r"exchange_\w+: (?:0x|\S+ exchange already)|ipsec_responder: "),
         (Kind.NOT_CONFIGURED, r"exchange_establish: |connection_record_passive: |connection_init: "),
         (Kind.PHASE1_DONE, r"isakmpd: phase 1 done"),
         (Kind.PHASE2_DONE, r"isakmpd: quick mode done"),

@@ -59,6 +59,9 @@ class Selectors:
     local: Selector
     remote: Selector
 
+    def __str__(self) -> str:
+        return f"{self.local} to {self.remote}"
+
     def mirrored(self) -> "Selectors":
         """The same tunnel as the other end sees it."""
         return Selectors(self.remote, self.local)

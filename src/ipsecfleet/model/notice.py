@@ -24,6 +24,7 @@ class Kind(StrEnum):
     LIFE = "life"
     LEVEL = "level"
     OURS = "ours"
+    DEBUG = "debug"
     OTHER = "other"
 
 

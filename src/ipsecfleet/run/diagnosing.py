@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, foremost
 from ipsecfleet.isakmpd import host, notices, status
 from ipsecfleet.isakmpd.deployed import stored_of
-from ipsecfleet.isakmpd.snapshot import snapshot_of
+from ipsecfleet.isakmpd.snapshot import selectors_of, snapshot_of
+from ipsecfleet.isakmpd.status import Sections
 from ipsecfleet.isakmpd.terms import Terms, terms_of
 from ipsecfleet.isakmpd.verbs import DEBUG_CLASSES, Debug, Files, Log, Stored, Verb
 from ipsecfleet.isakmpd.visit import Answer
@@ -150,9 +151,11 @@ def _words(view: View, tunnel: Tunnel, gateway: Gateway) -> Iterator[str]:
 def _witness(answer: Answer, asked: Sequence[Verb], back_s: int, looked: GatewaySnapshot) -> Witness:
     log, state, included = answer.last("log"), answer.last("exchanges"), answer.last("files")
     keys = status.key_hashes(state.body) if state is not None and state.ok else {}
+    sections = status.parse(state.body).sections if state is not None and state.ok else Sections()
     return Witness(
         log=_log(log.status, log.body, back_s, looked) if log is not None else Unknown("not read"),
-        terms=_terms(state.body, keys) if state is not None and state.ok else {},
+        terms=_terms(sections, keys),
+        configured={n: selectors_of(n, sections) for n in sections.names() if sections.get(n, "Phase") == "2"},
         files=stored_of(answer, asked),
         includes=host.parse_files(included.body).includes if included is not None and included.ok else (),
         keys=keys,
@@ -165,8 +168,7 @@ def _log(word: str, body: bytes, back_s: int, looked: GatewaySnapshot) -> Told |
     return notices.parse(body, back_s, looked.at)
 
 
-def _terms(state: bytes, keys: Mapping[str, str]) -> Mapping[str, Terms]:
-    sections = status.parse(state).sections
+def _terms(sections: Sections, keys: Mapping[str, str]) -> Mapping[str, Terms]:
     phase1s = {name.lower(): name for name in sections.tags("Phase 1").values() if name}
     return {key: terms_of(sections, name, keys) for key, name in phase1s.items()}
 

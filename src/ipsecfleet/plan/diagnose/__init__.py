@@ -21,11 +21,11 @@ __all__ = ["Witness", "diagnose"]
 RULES: tuple[Callable[[Case], Verdict | None], ...] = (
     standing.well,
     standing.passive_group,
+    standing.held,
+    standing.not_loaded,
     standing.doubled,
     standing.disagreeing,
     standing.black_hole,
-    standing.held,
-    standing.not_loaded,
     standing.taken_off,
     negotiation.refused,
     negotiation.locked_out,
@@ -60,7 +60,7 @@ def diagnose(view: View, tunnel: Tunnel, witnesses: Mapping[str, Witness]) -> It
 def _debugged(case: Case) -> Iterator[Evidence]:
     """What the daemons said while a class of their debugging was raised, oldest first."""
     for side in case.sides:
-        yield from quoted(side, *reversed([*side.notices(Kind.OTHER)]))
+        yield from quoted(side, *reversed([*side.notices(Kind.DEBUG)]))
 
 
 def _gone(view: View, case: Case) -> Verdict | None:

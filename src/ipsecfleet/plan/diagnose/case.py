@@ -10,13 +10,13 @@ check after that. Where what it says is not so any more, as two keys that are eq
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ipsecfleet.isakmpd.deployed import Deployed, Meaning
 from ipsecfleet.isakmpd.terms import Terms, terms_of
 from ipsecfleet.isakmpd.truth import absent
-from ipsecfleet.model.net import parse_network, same_address
+from ipsecfleet.model.net import Selectors, parse_network, same_address
 from ipsecfleet.model.notice import Kind, Log, Notice
 from ipsecfleet.model.sa import Exchange, Sa
 from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Listing, Snapshot, Unknown
@@ -40,13 +40,15 @@ REFUSALS = frozenset({
 """What says why a message was refused."""
 
 NO_COOKIE = "0" * 16
+SEVERAL = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Witness:
     """What a gateway told beside its snapshot; `terms` by phase 1 in lower case, `files` by path, `keys` as hashes.
 
-    `before` is an earlier look at it.
+    `configured` has what the daemon could build a connection from, by name, also where it stands in no list. `before` is
+    an earlier look at it.
     """
 
     log: Log | Unknown = field(default_factory=lambda: Unknown("not read"))
@@ -55,6 +57,7 @@ class Witness:
     includes: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
     before: GatewaySnapshot | None = None
+    configured: Mapping[str, Selectors | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,12 @@ class Side:
     def terms(self) -> Terms | None:
         """The terms of the phase 1 that the daemon has."""
         return self.witness.terms.get((self.phase1 or "").lower())
+
+    @property
+    def configured(self) -> str | None:
+        """What the daemon calls this end in its configuration, whether it stands in a list or not."""
+        known = (n for n, s in self.witness.configured.items() if s is not None and s == self.end.selectors)
+        return self.end.connection or next(known, None)
 
     @property
     def meaning(self) -> Meaning | None:
@@ -194,7 +203,7 @@ class Side:
                 yield notice
 
     def _concerns(self, notice: Notice) -> bool:
-        if notice.kind in {Kind.LIFE, Kind.LEVEL} or (notice.kind is Kind.OTHER and notice.about is None):
+        if notice.kind in {Kind.LIFE, Kind.LEVEL} or (notice.kind is Kind.DEBUG and notice.about is None):
             return True
         if notice.kind is Kind.WRONG_ID:
             terms = self.terms or self.filed_terms
@@ -269,13 +278,17 @@ def _faces(one: Side, other: Side) -> bool:
 
 def cases(view: View, tunnel: Tunnel, witnesses: Mapping[str, Witness]) -> Iterator[Case]:
     """A case for each pair of networks of a tunnel."""
-    for ends in strands(tunnel):
+    lost = [e for e in tunnel.ends if e.selectors is None and e.state is State.UNKNOWN]
+    groups = [
+        (*group, *lost) for group in strands(replace(tunnel, ends=tuple(e for e in tunnel.ends if e not in lost)))
+    ]
+    for ends in groups or ([tuple(lost)] if lost else []):
         awake = [e for e in ends if e.state is not State.BACKUP] or list(ends)
         read = [e for e in awake if view.seen(e.gateway) is not None and not _silent(view.snapshot, e)]
         sides = [_side(view, tunnel, end, witnesses) for end in read]
         sides += [_side(view, tunnel, end, witnesses) for end in _missing(view, read)]
         states = [e.state for e in awake]
-        state = tunnel.state if len(strands(tunnel)) == 1 or len(set(states)) > 1 else states[0]
+        state = tunnel.state if len(groups) < SEVERAL or len(set(states)) > 1 else states[0]
         yield Case(tunnel, state, tuple(sides), tuple(e for e in awake if e not in read), tunnel.note)
 
 

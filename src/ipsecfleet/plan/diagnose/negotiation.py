@@ -77,11 +77,12 @@ def _proposal(case: Case, side: Side, other: Side | None, reason: Notice) -> Ver
         n.details for n in lines if n.kind is Kind.ATTRIBUTE and len(n.details) == len(("tag", "got", "expected"))
     )
     pairs = [*told] or [(o.attribute, o.offered, o.accepted) for o in objections or ()]
-    what = "; ".join(f"{tag}: {side.peer} offers {got}, {side.name} accepts {wanted}" for tag, got, wanted in pairs)
+    whom = _called_by_us(side, other)
+    what = "; ".join(f"{tag}: {whom} offers {got}, {side.name} accepts {wanted}" for tag, got, wanted in pairs)
     confs = [follows(f"by their confs {o.attribute} is {o.offered} there, {o.accepted} here") for o in objections or ()]
     return Verdict(
         Cause.PHASE1_PROPOSAL,
-        f"{side.name} accepts no transform of phase 1 that {side.peer} offers" + (f" ({what})" if what else ""),
+        f"{side.name} accepts no transform of phase 1 that {whom} offers" + (f" ({what})" if what else ""),
         (*quoted(side, *lines), *confs, *_gave_up(other)),
         next=_correct(case),
     )
@@ -102,7 +103,7 @@ def _psk(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdict 
     keys = (seen(side, f"its key is not that of {other.name}, by their hashes"),) if other and same is False else ()
     return Verdict(
         Cause.WRONG_PSK,
-        f"{side.name} cannot read what {side.peer} encrypts: their pre-shared keys differ",
+        f"{side.name} cannot read what {_called_by_us(side, other)} encrypts: their pre-shared keys differ",
         (*quoted(side, *side.with_it(reason)), *keys, *_stuck(other), *_gave_up(other)),
         next=_correct(case),
     )
@@ -114,7 +115,7 @@ def _same_key(side: Side, other: Side | None) -> bool | None:
 
 
 def _no_key(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdict | None:
-    text = f"{side.name} has no usable key for {side.peer}"
+    text = f"{side.name} has no usable key for {_called_by_us(side, other)}"
     return Verdict(Cause.WRONG_PSK, text, (*quoted(side, reason), *_gave_up(other)), next=_correct(case))
 
 
@@ -123,11 +124,11 @@ def _identity(case: Case, side: Side, other: Side | None, reason: Notice) -> Ver
     own = (other.terms.own_id or other.address) if other is not None and other.terms is not None else None
     if own == expected:
         return None
-    is_called = f", and {other.name} calls itself {own}" if other is not None and own is not None else ""
+    is_called = f", which calls itself {own}" if own is not None else ""
     confs = (seen(other, f"calls itself {own} (srcid)"),) if other is not None and own is not None else ()
     return Verdict(
         Cause.ID_MISMATCH,
-        f"{side.name} expects {expected} of {side.peer}{is_called}",
+        f"{side.name} expects {expected} of {_called_by_us(side, other)}{is_called}",
         (*quoted(side, reason), seen(side, f"expects {expected} (dstid)"), *confs, *_stuck(other), *_gave_up(other)),
         next=_correct(case),
     )
@@ -136,17 +137,22 @@ def _identity(case: Case, side: Side, other: Side | None, reason: Notice) -> Ver
 def _networks(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdict | None:
     lines = quoted(side, *side.with_it(reason))
     if side.end.connection is not None:
-        text = f"{side.name} refuses the networks of {side.peer}, although its lists have them"
+        text = f"{side.name} refuses the networks of {_called_by_us(side, other)}, although its lists have them"
         return Verdict(
             Cause.PHASE2_REFUSED, text, (*lines, *_half_up(other), *_gave_up(other)), next=(command("diff", case),)
         )
     has = tuple(seen(side, f"with {side.peer} it has {c.selectors}") for c in side.siblings())
     return Verdict(
         Cause.NETWORKS_UNKNOWN,
-        f"{side.name} has no connection for what {side.peer} proposes, from {_from(side)}",
+        f"{side.name} has no connection for what {_called_by_us(side, other)} proposes, from {_from(side)}",
         (*lines, *has, *_half_up(other), *_gave_up(other)),
         next=_correct(case),
     )
+
+
+def _called_by_us(side: Side, other: Side | None) -> str:
+    """The other end by its name, if it is ours."""
+    return other.name if other is not None else side.peer
 
 
 def _from(side: Side) -> str:
@@ -162,13 +168,14 @@ def _policy(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdi
 
 
 def _cookie(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdict | None:
-    if other is None or not any(sa.icookie == reason.details[0] for sa in other.end.phase1_sas):
+    used = other is None or any(sa.icookie == reason.details[0] for sa in other.end.phase1_sas)
+    if not used or side.end.live or side.has_cookie(reason.details[0]):
         return None
     return Verdict(
         Cause.PHASE2_REFUSED,
-        f"{side.name} does not know the phase 1 that {other.name} uses",
+        f"{side.name} does not know the phase 1 that {_called_by_us(side, other)} uses",
         (*quoted(side, *side.with_it(reason)), *_half_up(other), *_gave_up(other)),
-        next=(command("restart", case, "--phase both"),),
+        next=(command("down", case), command("up", case)),
     )
 
 
@@ -270,7 +277,7 @@ def between(case: Case) -> Verdict | None:
             ),
             next=_listen(far, near),
         )
-    if not _heard_nothing_for_sure(attempt):
+    if not _had_time(attempt):
         return None
     return Verdict(
         Cause.PEER_SILENT,
@@ -284,19 +291,36 @@ def between(case: Case) -> Verdict | None:
     )
 
 
-def _heard_nothing_for_sure(attempt: Exchange) -> bool:
+def _had_time(attempt: Exchange) -> bool:
     """Whether the first message has had the time to arrive."""
     return attempt.ends_in_s is None or attempt.ends_in_s <= ATTEMPT_S - 2
 
 
 def _lost_phase2(case: Case, near: Side, far: Side, attempt: Exchange) -> Verdict | None:
-    if far.has_cookie(attempt.icookie):
+    """Phase 1 stands, and what is said in phase 2 is not understood, or gets lost on its way there or back."""
+    if not far.has_cookie(attempt.icookie):
+        return Verdict(
+            Cause.PHASE2_REFUSED,
+            f"{far.name} does not know the phase 1 that {near.name} uses",
+            (*_half_up(near), seen(far, f"has no phase 1 {attempt.icookie}")),
+            next=(command("down", case), command("up", case)),
+        )
+    heard = any(x.msgid == attempt.msgid for x in far.exchanges)
+    if isinstance(far.seen.exchanges, Unknown) or far.log is None or not _had_time(attempt):
         return None
     return Verdict(
-        Cause.PHASE2_REFUSED,
-        f"{far.name} does not know the phase 1 that {near.name} uses",
-        (*_half_up(near), seen(far, f"has no phase 1 {attempt.icookie}")),
-        next=(command("restart", case, "--phase both"),),
+        Cause.OUR_SIDE_SILENT if heard else Cause.PEER_SILENT,
+        f"{far.name} has answered {near.name}, and its answer does not get there"
+        if heard
+        else f"what {near.name} sends does not get to {far.name}",
+        (
+            *_half_up(near),
+            seen(
+                far, f"{'knows' if heard else 'has not heard of'} message {attempt.msgid}, and its log refuses nothing"
+            ),
+            *_gave_up(near),
+        ),
+        next=_listen(far, near),
     )
 
 
@@ -304,7 +328,7 @@ def one_end(case: Case) -> Verdict | None:
     """Ours begins, and the other end is not ours or was not read: what is known, and what only that can tell."""
     near = case.near
     attempt = near.trying() if near is not None else None
-    if near is None or attempt is None or near.active is False:
+    if near is None or attempt is None:
         return None
     stuck = (*_half_up(near), *_stuck(near), *_gave_up(near))
     again = (command("diagnose", case, "--watch 30"),)
@@ -315,10 +339,11 @@ def one_end(case: Case) -> Verdict | None:
         text = f"{near.peer} answers, and not the last message of phase 1: a key or an identity is wrong, or it is lost"
         return Verdict(None, text, stuck, suspects.half_way(near), again)
     began = seen(near, f"began {attempt.icookie}{_since(attempt)}, and has heard nothing")
+    last = recent(near.notices(Kind.PHASE1_DONE), near, ATTEMPT_S)
     return Verdict(
         Cause.PEER_SILENT,
         f"{near.peer} has answered nothing; why, only its side can tell",
-        (began, *_gave_up(near)),
+        (began, *_gave_up(near), *quoted(near, *last)),
         suspects.unanswered(near),
         (f"tcpdump -n -i egress udp port 500 and host {near.peer}", *again),
     )
@@ -327,7 +352,7 @@ def one_end(case: Case) -> Verdict | None:
 def peer_begins(case: Case) -> Verdict | None:
     """The other end begins, and is not ours or was not read."""
     side = case.far if case.near is None else None
-    if side is None:
+    if side is None or side.end.live:
         return None
     attempt = side.answering()
     if attempt is not None and attempt.phase == 1 and attempt.rcookie != NO_COOKIE:
@@ -340,10 +365,19 @@ def peer_begins(case: Case) -> Verdict | None:
         )
     if attempt is not None:
         return None
+    old = next((x for x in side.exchanges if x.phase == 1), None)
+    if old is not None and not side.end.phase1_sas:
+        left = f"for {old.ends_in_s} s" if old.ends_in_s is not None else "for 120 s at most"
+        return Verdict(
+            Cause.LOCK_OUT,
+            f"{side.name} ignores a new phase 1 of {side.peer} while it keeps the last one, {left}",
+            (seen(side, f"keeps a phase 1 exchange with {side.peer} {left}, and no phase 1"),),
+            next=(command("diagnose", case, "--watch 10"),),
+        )
     last = recent(side.notices(Kind.DELETED, Kind.PHASE2_DONE), side, float("inf"))
     return Verdict(
         Cause.PEER_SILENT,
-        f"{side.peer} begins it, and nothing of it has arrived",
+        f"only {side.peer} can begin it, and nothing of it has arrived",
         (
             seen(side, f"stands in Passive-Connections; no exchange, no half-open SA with {side.peer}"),
             *quoted(side, *last),
@@ -394,7 +428,7 @@ def _sas(look: GatewaySnapshot) -> tuple[Sa, ...]:
 def between_attempts(case: Case) -> Verdict | None:
     """Ours begins, and nothing is under way now."""
     near = case.near
-    if near is None or near.trying() is not None:
+    if near is None or near.trying() is not None or near.end.live:
         return None
     kept = near.connection.kept_up
     gave_up = recent(near.notices(Kind.UNANSWERED), near, RECENT_S)

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 
-from ipsecfleet.isakmpd.names import is_alias
+from ipsecfleet.isakmpd.names import parse_connection
 from ipsecfleet.model.diagnosis import Cause, Evidence
 from ipsecfleet.model.notice import Kind
 from ipsecfleet.model.snapshot import GatewaySnapshot, Listing, Unknown
 from ipsecfleet.model.tunnel import State
-from ipsecfleet.plan.diagnose.case import Case, Side
+from ipsecfleet.plan.diagnose.case import ATTEMPT_S, Case, Side
 from ipsecfleet.plan.diagnose.verdict import Verdict, by_whom, command, follows, quoted, recent, seen
+
+ANSWERED_WITHIN_S = 10
+"""A message is sent again after 7 s, so an attempt that is older was not answered."""
 
 HEALTHY = frozenset({State.UP, State.REKEYING})
 
@@ -27,7 +30,10 @@ def daemon_gone(gateway: str, looked: GatewaySnapshot | None) -> Verdict | None:
             Cause.FIFO_BROKEN,
             f"isakmpd on {gateway} cannot be asked, and does not work",
             (seen(gateway, f"isakmpd.fifo: {_FIFO[looked.fifo]}"), *_pid(gateway, looked)),
-            next=(*(["rm /var/run/isakmpd.fifo"] if looked.fifo == "irregular" else []), *_start(gateway)),
+            next=(
+                *([f"on {gateway}: rm /var/run/isakmpd.fifo"] if looked.fifo == "irregular" else []),
+                *_start(gateway),
+            ),
         )
     if looked.fifo == "missing" or looked.daemon in {"none", "stale"}:
         what = "there is no isakmpd.fifo" if looked.fifo == "missing" else f"the pid file is {looked.daemon}"
@@ -47,18 +53,25 @@ def _pid(gateway: str, looked: GatewaySnapshot) -> tuple[Evidence, ...]:
 
 
 def _start(gateway: str) -> tuple[str, ...]:
-    return ("doas rcctl restart isakmpd", f"ipsecfleet up -g {gateway}")
+    return (f"on {gateway}: doas rcctl restart isakmpd", f"ipsecfleet up -g {gateway}")
 
 
 def well(case: Case) -> Verdict | None:
     """Up at every end that was read, and whatever is not as it should be all the same."""
-    if case.state not in HEALTHY:
+    if case.state not in HEALTHY or any(_is_stuck(s) for s in case.sides):
         return None
     risk = _fading(case) or _other_name(case) or (_both_active(case) if case.whole else None)
     if risk is not None:
         return risk
     live = [seen(s, f"live, {_ages(s)}") for s in case.sides if s.end.live]
-    return Verdict(None, "it is up, and nothing is the matter", tuple(live), well=True)
+    text = "it is up, and nothing is the matter" if case.whole else "it is up here; what its other end has is not known"
+    return Verdict(None, text, tuple(live), well=True)
+
+
+def _is_stuck(side: Side) -> bool:
+    """Whether a renewal is under way for longer than one takes."""
+    attempt = side.trying()
+    return attempt is not None and attempt.ends_in_s is not None and ATTEMPT_S - attempt.ends_in_s > ANSWERED_WITHIN_S
 
 
 def _ages(side: Side) -> str:
@@ -96,9 +109,8 @@ def listed(side: Side) -> str:
 
 def _other_name(case: Case) -> Verdict | None:
     for side in case.sides:
-        name = (side.end.connection or "").lower()
-        other = next((sa.name for sa in side.end.live if name and (sa.name or "").lower() != name), None)
-        if other is not None and not is_alias(other):
+        other = next((sa.name for sa in side.end.live if sa.name is not None and _is_neighbours(sa.name, side)), None)
+        if other is not None:
             return Verdict(
                 Cause.NEIGHBOURS_NAME,
                 f"it is up, and {side.name} has it under a neighbour's name",
@@ -109,6 +121,12 @@ def _other_name(case: Case) -> Verdict | None:
                 next=(command("show", case), command("rollout plan", case)),
             )
     return None
+
+
+def _is_neighbours(name: str, side: Side) -> bool:
+    """Whether an SA of this end is called as if it led elsewhere; one of a rekey of ours is not."""
+    networks, ours = parse_connection(name), side.end.selectors
+    return networks is not None and ours is not None and networks.remote != ours.remote
 
 
 def _both_active(case: Case) -> Verdict | None:
@@ -179,7 +197,11 @@ def held(case: Case) -> Verdict | None:
             return Verdict(
                 Cause.HELD,
                 f"it is held on {side.name}",
-                (seen(side, what), *by_whom(side, "Held-"), *_keeps_trying(case, side)),
+                (
+                    seen(side, what),
+                    *by_whom(side, "Connections=" if side.end.listing.held else "Held-Peers"),
+                    *_keeps_trying(case, side),
+                ),
                 next=(command("up", case),),
             )
     return None
@@ -199,18 +221,18 @@ def not_loaded(case: Case) -> Verdict | None:
         if side.end.live:
             continue
         lacking = _lacking(side)
-        if lacking and not (side.end.connection is None and _others(side) and side.filed is None):
+        if lacking and not (side.configured is None and side.siblings() and side.filed is None):
             return Verdict(
                 Cause.NOT_LOADED,
                 f"the daemon of {side.name} does not have its conf",
-                (seen(side, lacking), *_filed(side), *_refused_meanwhile(side), *_restarted(side)),
+                (seen(side, lacking), *_left(side), *_filed(side), *_refused_meanwhile(side), *_restarted(side)),
                 next=(command("up", case), command("diff", case)),
             )
     return None
 
 
 def _lacking(side: Side) -> str:
-    if side.end.connection is None:
+    if side.configured is None:
         return f"the daemon knows no connection for {side.end.selectors} with {side.peer}"
     if side.end.missing:
         return f"the daemon lacks {', '.join(side.end.missing)} to build it"
@@ -219,9 +241,9 @@ def _lacking(side: Side) -> str:
     return ""
 
 
-def _others(side: Side) -> bool:
-    """Whether the daemon has other networks with that peer."""
-    return bool(side.siblings())
+def _left(side: Side) -> Iterator[Evidence]:
+    if side.end.state is State.STALE:
+        yield seen(side, side.end.note)
 
 
 def _filed(side: Side) -> Iterator[Evidence]:
@@ -246,7 +268,7 @@ def _restarted(side: Side) -> tuple[Evidence, ...]:
 def taken_off(case: Case) -> Verdict | None:
     """Loaded, and in no list; or in the list, and not kept up since a teardown by name."""
     for side in case.sides:
-        if side.end.live:
+        if side.end.live or side.configured is None:
             continue
         if side.end.listing is Listing.NONE and side.connection.kept_up is None and not side.trying():
             what = "the daemon has its conf, and it stands in no list"
@@ -302,7 +324,7 @@ def nobody_begins(case: Case) -> Verdict | None:
         return None
     return Verdict(
         Cause.NOBODY_RENEWS,
-        "nobody begins it: both ends only answer, so it went when its SA expired",
+        "nobody begins it: both ends only answer",
         _nobody(case),
-        next=(command("up", case), f'make the rule of one end "ike active", then {command("rollout plan", case)}'),
+        next=(f'make the rule of one end "ike active", then {command("rollout plan", case)}',),
     )
