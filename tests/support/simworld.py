@@ -389,8 +389,8 @@ class SimFleet:
                 if not daemon.running:
                     return [("report", "missing", b"no isakmpd.fifo")]
                 return [
-                    ("report", "ok", self._ask(name, "S")),
-                    *((n, "ok", self._ask(name, f"C get {w}")) for n, w in LISTS.items()),
+                    ("report", "ok", self.ask(name, "S")),
+                    *((n, "ok", self.ask(name, f"C get {w}")) for n, w in LISTS.items()),
                 ]
             case "exchanges" | "exchanges?":
                 daemon.sigusr1()
@@ -446,7 +446,7 @@ class SimFleet:
         moments = re.compile(r"^(from )?(\d+)", re.MULTILINE)
         return ("log", status, moments.sub(lambda m: f"{m[1] or ''}{int(m[2]) - shift:.0f}", body).encode())
 
-    def _ask(self, name: str, command: str) -> bytes:
+    def ask(self, name: str, command: str) -> bytes:
         self.daemon(name).files.result = None
         self._fifo(name, f"{command}\n".encode())
         return self.daemon(name).files.result or b""

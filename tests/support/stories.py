@@ -3,6 +3,7 @@
 `oslo` is between `hub`, which begins, and `branch`, which answers; with one end ours alone, the other is somebody's.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from ipaddress import ip_network
@@ -217,6 +218,18 @@ def dead(section: bytes, status: str) -> SimFleet:
     return sim
 
 
+def doubled() -> SimFleet:
+    """Both reports have the SA a second time, with other SPIs."""
+    sim = pair()
+    for gateway, spis in (("hub", (b"12345671", b"12345672")), ("branch", (b"12345672", b"12345671"))):
+        report = sim.ask(gateway, "S")
+        block = next(b for b in report.split(b"\n\n") if b"(Phase 2)" in b)
+        for number, spi in enumerate(spis):
+            block = re.sub(b"SPI %d: \\w+" % number, b"SPI %d: %b" % (number, spi), block)
+        sim.parts[gateway, "report"] = ("ok", report + block + b"\n\n")
+    return sim
+
+
 def unreachable() -> SimFleet:
     sim = pair()
     sim.dead["branch"] = UnreachableError("no answer: branch", phase="tcp", obj="branch")
@@ -272,6 +285,7 @@ STORIES: dict[str, tuple[Story, Cause | None]] = {
     "both ends begin": (lambda: pair("active", "active"), Cause.BOTH_ACTIVE),
     'both begin, and the hub said "t quick"': (half_dead, Cause.BLACK_HOLE),
     'the hub said "t main" before "t quick"': (main_before_quick, Cause.BLACK_HOLE),
+    "both ends have two live SAs": (doubled, Cause.DUPLICATE),
     "the hub tore both phases down, and began again at once": (locked_out, Cause.LOCK_OUT),
     "the daemon of the branch was killed, and loaded": (restarted, Cause.STALE),
     "the hub is in passive mode": (passive_mode, Cause.PASSIVE_MODE),

@@ -81,12 +81,13 @@ def _ages(side: Side) -> str:
 
 def _fading(case: Case) -> Verdict | None:
     for side in case.sides:
-        left = [sa.hard_s for sa in side.end.live if sa.fading and sa.hard_s is not None]
+        over = (sa for sa in side.end.live if sa.fading or (sa.soft_s is None and side.trying() is None))
+        left = [sa.hard_s for sa in over if sa.hard_s is not None]
         if left:
             return Verdict(
                 Cause.NOBODY_RENEWS,
                 f"it is up, and nobody renews it: gone in {left[0]} s",
-                (seen(side, "its soft timeout is over, and it is not this end's to renew"), *_nobody(case)),
+                (seen(side, "its soft timeout is over, and no renewal is under way"), *_nobody(case)),
                 next=(command("up", case), command("restart", case)),
             )
     return None
