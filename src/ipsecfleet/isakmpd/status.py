@@ -1,6 +1,6 @@
 """What the daemon writes into isakmpd.report at SIGUSR1, as far as the visit program lets it out.
 
-Source: exchange.c, connection.c, timer.c, conf.c and log.c; transcripts b01 to b09, c09. Three parts are read here:
+Source: exchange.c, connection.c, timer.c, conf.c and log.c; transcripts b01 to b09, c09. Four kinds of lines are read here:
 
     exchange_report: 0x55f250211f50 peer-10.2.77.77 phase1-peer-10.2.77.77 policy initiator phase 1 doi 1 exchange 2 step 1
     exchange_report: icookie f9546c6a1bca50a7 rcookie 0000000000000000
@@ -8,6 +8,7 @@ Source: exchange.c, connection.c, timer.c, conf.c and log.c; transcripts b01 to 
     connection_report: connection from-172.16.1.0/24-to-192.168.1.0/24 next check 45 seconds
     connection_report: passive connection from-172.16.1.0/24-to-192.168.1.0/24 local_id: …, remote_id: …
     timer_report: event exchange_free_aux(0x55f2502106f0) scheduled in 105 seconds
+    timer_report: event ui_conn_reinit(0x55e2c9061db0) scheduled in 3 seconds
     [peer-10.2.2.1]
     Address=	10.2.2.1
 
@@ -47,7 +48,7 @@ _MESSAGES = {1: 4, 2: 6, 3: 3, 4: 3, 5: 1, 6: 2, 32: 3, 33: 2}
 _CUT = 199
 
 _stamp = re.compile(rb"^[0-9]{6}\.[0-9]{1,6} Report> ", re.MULTILINE)
-_ours = re.compile(r"exchange_report: |connection_report: |timer_report: event exchange_free_aux\(")
+_ours = re.compile(r"exchange_report: |connection_report: |timer_report: event (?:exchange_free_aux|ui_conn_reinit)\(")
 _begun = re.compile(r"^exchange_report: !?0x[0-9a-f]+ (?P<name>[^ \n]+) (?P<policy>.*)$", re.MULTILINE)
 _cookies = re.compile(r"^exchange_report: icookie (?P<i>[0-9a-f]{16}) rcookie (?P<r>[0-9a-f]{16})$", re.MULTILINE)
 _msgid = re.compile(r"^exchange_report: msgid (?P<id>[0-9a-f]{8})(?: .*)?$", re.MULTILINE)
@@ -58,8 +59,9 @@ _progress = re.compile(
 _kept_up = re.compile(r"connection_report: connection (?P<name>.+) next check (?P<in>-?[0-9]{1,10}) seconds$")
 _passive = re.compile(r"connection_report: passive connection (?P<name>.+?) local_id: ")
 _timer = re.compile(r"timer_report: event exchange_free_aux\([^)]*\) scheduled in (?P<in>-?[0-9]{1,10}) seconds$")
+_reinit = re.compile(r"timer_report: event ui_conn_reinit\([^)]*\) scheduled in (?P<in>-?[0-9]{1,10}) seconds$")
 _hashed = re.compile(r"Authentication=\t([0-9a-f]{64})")
-_known = (_begun, _cookies, _msgid, _kept_up, _passive, _timer)
+_known = (_begun, _cookies, _msgid, _kept_up, _passive, _timer, _reinit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +85,17 @@ class Sections:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Running exchanges, the true keep-up list, the passive list, the configuration let out, lines not understood."""
+    """Running exchanges, the true keep-up list, the passive list, the configuration let out, lines not understood.
+
+    `reinit_in_s` is when the lists are built anew, if somebody has just changed them.
+    """
 
     exchanges: tuple[Exchange, ...] = ()
     kept_up: tuple[KeptUp, ...] = ()
     passive: tuple[str, ...] = ()
     sections: Sections = field(default_factory=Sections)
     unparsed: tuple[bytes, ...] = ()
+    reinit_in_s: int | None = None
 
 
 def parse(data: bytes) -> Status:
@@ -103,6 +109,7 @@ def parse(data: bytes) -> Status:
         passive=tuple(found["name"] for found in _all(_passive, ours)),
         sections=sections,
         unparsed=tuple(octets(line) for line in ours if not any(known.match(line) for known in _known)),
+        reinit_in_s=next((int(found["in"]) for found in _all(_reinit, ours)), None),
     )
 
 

@@ -796,7 +796,7 @@ sub state_line ($line) {
     return $line if $line =~ m{^exchange_report: (?:icookie $HEX rcookie $HEX|msgid $HEX(?: sa_list[ 0-9a-fx]*)?)\s*\z};
     return $1    if $line =~ m{^(connection_report: passive connection $NAME(?: local_id: $id, remote_id: $id)?)};
     return $line if $line =~ m{^connection_report: connection $NAME next check -?\d+ seconds\z};
-    return $line if $line =~ m{^timer_report: event exchange_free_aux\(0x$HEX\) scheduled in -?\d+ seconds\z};
+    return $line if $line =~ m{^timer_report: event (?:exchange_free_aux|ui_conn_reinit)\(0x$HEX\) scheduled in -?\d+ seconds\z};
     return;
 }
 

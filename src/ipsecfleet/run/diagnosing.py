@@ -23,7 +23,7 @@ from ipsecfleet.model.fleet import Gateway
 from ipsecfleet.model.notice import Kind
 from ipsecfleet.model.notice import Log as Told
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
-from ipsecfleet.model.tunnel import State, Tunnel
+from ipsecfleet.model.tunnel import Tunnel
 from ipsecfleet.plan.diagnose import Witness, diagnose
 from ipsecfleet.plan.files import conf_path
 from ipsecfleet.plan.view import View
@@ -35,7 +35,6 @@ LONGEST_WORD = 200
 LOOKS_KEPT = 20
 """How many looks a new one is compared with, by the oldest of them."""
 
-WELL = frozenset({State.UP, State.REKEYING})
 SETTLED_S = 2.0
 """How long after its time a level is put back."""
 
@@ -56,7 +55,8 @@ def diagnosis(reading: Reading, question: Question, earlier: list[Snapshot] | No
         scope = of_saved(reading.fleet, reading.selection, reading.snapshot)
         return _document(reading, scope, [t.name for t in scope.chosen], {}, ())
     scope = survey(reading.prober, reading.fleet, reading.selection, STARE, DIAGNOSING)
-    meant = [t for t in scope.chosen if reading.selection.names_tunnels or t.state not in WELL]
+    named = reading.selection.names_tunnels
+    meant = [t for t in scope.chosen if named or not all(d.well for d in diagnose(scope.view, t, {}))]
     gateways = _concerned(scope, meant)
     raised = _raise(reading, question, gateways)
     if question.wait_s and gateways:
@@ -149,16 +149,18 @@ def _words(view: View, tunnel: Tunnel, gateway: Gateway) -> Iterator[str]:
 
 
 def _witness(answer: Answer, asked: Sequence[Verb], back_s: int, looked: GatewaySnapshot) -> Witness:
-    log, state, included = answer.last("log"), answer.last("exchanges"), answer.last("files")
-    keys = status.key_hashes(state.body) if state is not None and state.ok else {}
-    sections = status.parse(state.body).sections if state is not None and state.ok else Sections()
+    log, told, included = answer.last("log"), answer.last("exchanges"), answer.last("files")
+    body = told.body if told is not None and told.ok else b""
+    state, keys = status.parse(body), status.key_hashes(body)
+    get = state.sections.get
     return Witness(
         log=_log(log.status, log.body, back_s, looked) if log is not None else Unknown("not read"),
-        terms=_terms(sections, keys),
-        configured={n: selectors_of(n, sections) for n in sections.names() if sections.get(n, "Phase") == "2"},
+        terms=_terms(state.sections, keys),
+        configured={n: selectors_of(n, state.sections) for n in state.sections.names() if get(n, "Phase") == "2"},
         files=stored_of(answer, asked),
         includes=host.parse_files(included.body).includes if included is not None and included.ok else (),
         keys=keys,
+        reinit_in_s=state.reinit_in_s,
     )
 
 

@@ -62,6 +62,11 @@ class Connections:
         if timer:
             timer.cancel()
 
+    @property
+    def armed(self) -> float | None:
+        """The moment of the re-initialisation that is due, if one is."""
+        return self._armed.due if self._armed else None
+
     def arm(self) -> None:
         """A list has changed: build both anew 5 s from now."""
         if self._armed:
@@ -69,6 +74,7 @@ class Connections:
         self._armed = self._process.after(REINITIALISE_AFTER, self.reinitialise)
 
     def reinitialise(self) -> None:
+        self._armed = None
         for name, _ in list(self.kept_up):
             self.leave(name)
         self.passive.clear()

@@ -94,6 +94,7 @@ def _timers(process: Process) -> Iterator[str]:
     events: list[tuple[str, object, float]] = []
     events += [("exchange_free_aux", exchange, e.due) for exchange in process.exchanges if (e := exchange.expiry)]
     events += [("connection_checker", name, due) for name, due in process.connections.kept_up]
+    events += [("ui_conn_reinit", process, due) for due in (process.connections.armed,) if due is not None]
     events += [("sa_soft_expire", sa, sa.soft.due) for sa in process.sas if sa.soft]
     events += [("sa_hard_expire", sa, sa.hard.due) for sa in process.sas if sa.hard]
     for kind, thing, due in sorted(events, key=lambda event: event[2]):

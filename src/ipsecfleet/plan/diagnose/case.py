@@ -47,8 +47,8 @@ SEVERAL = 2
 class Witness:
     """What a gateway told beside its snapshot; `terms` by phase 1 in lower case, `files` by path, `keys` as hashes.
 
-    `configured` has what the daemon could build a connection from, by name, also where it stands in no list. `before` is
-    an earlier look at it.
+    `configured` has what the daemon could build a connection from, by name, also where it stands in no list; its lists are
+    built anew in `reinit_in_s`, if somebody has just changed them. `before` is an earlier look at it.
     """
 
     log: Log | Unknown = field(default_factory=lambda: Unknown("not read"))
@@ -58,6 +58,7 @@ class Witness:
     keys: Mapping[str, str] = field(default_factory=dict)
     before: GatewaySnapshot | None = None
     configured: Mapping[str, Selectors | None] = field(default_factory=dict)
+    reinit_in_s: int | None = None
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ class Side:
             return True
         if notice.kind is Kind.WRONG_ID:
             terms = self.terms or self.filed_terms
-            return terms is not None and terms.expected_id == notice.details[0]
+            return terms.expected_id == notice.details[0] if terms is not None else self._alone_half_open()
         if notice.kind is Kind.UNKNOWN_NETWORKS:
             return same_address(notice.about, self.end.peer) and self._is_ours(notice.details)
         if notice.kind is Kind.UNANSWERED and same_address(notice.about, self.end.peer):
@@ -215,6 +216,11 @@ class Side:
             return notice.details[0].lower() in names or not (names - {""})
         words = {w.lower() for w in (self.end.connection, self.phase1, self.path) if w}
         return same_address(notice.about, self.end.peer) or (notice.about or "").lower() in words
+
+    def _alone_half_open(self) -> bool:
+        """Whether a phase 1 with this peer is half-open, and none with anybody else."""
+        peers = [sa.dst for sa in self._sas if sa.name is None and sa.phase == 1]
+        return bool(peers) and all(same_address(peer, self.end.peer) for peer in peers)
 
     def _is_ours(self, ids: tuple[str, ...]) -> bool:
         """Whether networks that a peer proposed are those of this end, which the peer sees the other way round."""
@@ -307,7 +313,9 @@ def _missing(view: View, ends: Iterable[End]) -> Iterator[End]:
     for gateway in view.at(known[0].peer):
         seen = view.seen(gateway.name)
         if seen is not None and gateway.name != known[0].gateway and not isinstance(seen.sas, Unknown):
-            yield absent(seen, known[0].selectors.mirrored(), addresses)
+            mirrored = known[0].selectors.mirrored()
+            of_nobody = (e for _, e in view.ends_on(gateway.name) if e.selectors == mirrored and e.peer is None)
+            yield next(of_nobody, None) or absent(seen, mirrored, addresses)
 
 
 def _side(view: View, tunnel: Tunnel, end: End, witnesses: Mapping[str, Witness]) -> Side:

@@ -277,8 +277,10 @@ def between(case: Case) -> Verdict | None:
             ),
             next=_listen(far, near),
         )
-    if not _had_time(attempt):
+    if not _had_time(attempt) or isinstance(far.seen.exchanges, Unknown):
         return None
+    if not _never_locked_out(near, far, attempt):
+        return _lost_or_ignored(case, near, far, attempt)
     return Verdict(
         Cause.PEER_SILENT,
         f"what {near.name} sends does not get to {far.name}",
@@ -288,6 +290,35 @@ def between(case: Case) -> Verdict | None:
             *_gave_up(near),
         ),
         next=_listen(near, far),
+    )
+
+
+def _never_locked_out(near: Side, far: Side, attempt: Exchange) -> bool:
+    """Whether the other end can have kept no earlier exchange while this attempt was made.
+
+    A lock-out makes one attempt fail, never two; and it ends 120 s after the last phase 1, of which a log with -v tells.
+    """
+    given_up = [n for n in near.notices(Kind.UNANSWERED) if n.details[0].lower() == (near.phase1 or "").lower()]
+    if given_up and near.age_s(given_up[-1]) - near.age_s(given_up[0]) > CHECK_S:
+        return True
+    last = next(far.notices(Kind.PHASE1_DONE), None)
+    return last is not None and far.age_s(last) > ATTEMPT_S + (ATTEMPT_S - (attempt.ends_in_s or 0))
+
+
+def _lost_or_ignored(case: Case, near: Side, far: Side, attempt: Exchange) -> Verdict:
+    return Verdict(
+        None,
+        f"{near.name} has heard nothing, and {far.name} knows nothing of it",
+        (
+            seen(near, f"began {attempt.icookie}{_since(attempt)}, and has heard nothing"),
+            seen(far, f"has not heard of {attempt.icookie}, and keeps no exchange now"),
+            *_gave_up(near),
+        ),
+        (
+            Suspect(Cause.PEER_SILENT.value, "the next attempt fails, too"),
+            Suspect(f"a {Cause.LOCK_OUT.value} that is over", "the next attempt succeeds"),
+        ),
+        (command("diagnose", case, "--watch 30"), *_listen(near, far)),
     )
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from ipsecfleet.isakmpd.names import parse_connection
-from ipsecfleet.model.diagnosis import Cause, Evidence
+from ipsecfleet.model.diagnosis import Cause, Evidence, Suspect
 from ipsecfleet.model.notice import Kind
 from ipsecfleet.model.snapshot import GatewaySnapshot, Listing, Unknown
 from ipsecfleet.model.tunnel import State
-from ipsecfleet.plan.diagnose.case import ATTEMPT_S, Case, Side
+from ipsecfleet.plan.diagnose.case import ATTEMPT_S, RECENT_S, Case, Side
 from ipsecfleet.plan.diagnose.verdict import Verdict, by_whom, command, follows, quoted, recent, seen
 
 ANSWERED_WITHIN_S = 10
@@ -222,18 +222,18 @@ def not_loaded(case: Case) -> Verdict | None:
         if side.end.live:
             continue
         lacking = _lacking(side)
-        if lacking and not (side.configured is None and side.siblings() and side.filed is None):
+        if lacking and not _has_others(case, side):
             return Verdict(
                 Cause.NOT_LOADED,
                 f"the daemon of {side.name} does not have its conf",
-                (seen(side, lacking), *_left(side), *_filed(side), *_refused_meanwhile(side), *_restarted(side)),
+                (seen(side, lacking), *_left(side), *_filed(side), *_told(side)),
                 next=(command("up", case), command("diff", case)),
             )
     return None
 
 
 def _lacking(side: Side) -> str:
-    if side.configured is None:
+    if side.configured is None and not isinstance(side.seen.exchanges, Unknown):
         return f"the daemon knows no connection for {side.end.selectors} with {side.peer}"
     if side.end.missing:
         return f"the daemon lacks {', '.join(side.end.missing)} to build it"
@@ -256,14 +256,51 @@ def _filed(side: Side) -> Iterator[Evidence]:
         yield seen(side, f"there is no {side.path}")
 
 
-def _refused_meanwhile(side: Side) -> tuple[Evidence, ...]:
+def _told(side: Side) -> tuple[Evidence, ...]:
+    """What its log says of it: a refusal, a connection that cannot be built, its start."""
     reason = side.refusal()
-    return quoted(side, *side.with_it(reason)) if reason is not None else ()
+    refused = side.with_it(reason) if reason is not None else ()
+    broken = recent(side.notices(Kind.NOT_CONFIGURED), side, RECENT_S)
+    begun = (n for n in side.notices(Kind.LIFE) if n.details[:1] == ("starting",))
+    return quoted(side, *refused, *broken, *recent(begun, side, float("inf")))
 
 
-def _restarted(side: Side) -> tuple[Evidence, ...]:
-    begun = next((n for n in side.notices(Kind.LIFE) if n.details[:1] == ("starting",)), None)
-    return quoted(side, begun) if begun is not None else ()
+def _has_others(case: Case, side: Side) -> bool:
+    """Whether this end has other networks with that peer, and these are nowhere its own."""
+    if side.configured is not None or not side.siblings():
+        return False
+    return side.filed is None and (not case.tunnel.known or side.meaning is not None)
+
+
+def unmirrored(case: Case) -> Verdict | None:
+    """One end has other networks with the other one, and nothing was said about these."""
+    side = next((s for s in case.sides if not s.end.live and s.configured is None and s.siblings()), None)
+    if side is None:
+        return None
+    has = tuple(seen(side, f"with {side.peer} it has {c.selectors}") for c in side.siblings())
+    text = f"{side.name} has no connection for {side.end.selectors}"
+    if case.tunnel.known:
+        return Verdict(Cause.NETWORKS_UNKNOWN, f"{text}, nor has its conf", has, next=(command("rollout plan", case),))
+    return Verdict(
+        None,
+        text,
+        has,
+        (
+            Suspect(Cause.NOT_LOADED.value, f"the conf files of {side.name}, and ipsec.conf there"),
+            Suspect(Cause.NETWORKS_UNKNOWN.value, "the networks in the confs of both ends"),
+        ),
+        (f"ipsecfleet diff -g {side.name}",),
+    )
+
+
+def reloading(case: Case) -> Verdict | None:
+    """Somebody has just changed the lists of a daemon, which count when it has built them anew."""
+    side = next((s for s in case.sides if s.witness.reinit_in_s is not None and not s.end.live), None)
+    if side is None:
+        return None
+    text = f"{side.name} builds its lists anew in {side.witness.reinit_in_s} s; before that they do not count"
+    why = (seen(side, "a conf was loaded, or a list was changed, less than 5 s ago"),)
+    return Verdict(None, text, why, next=(command("diagnose", case),))
 
 
 def taken_off(case: Case) -> Verdict | None:

@@ -144,6 +144,14 @@ def replay(name: str) -> Replay:
     return done
 
 
+def play(name: str, world: World) -> float:
+    """Let happen in a world that has the machines of the capture `name` what was done to them, and when; its end."""
+    done = Replay(name, read(name), world)
+    _schedule(done)
+    _route(done)
+    return EPOCH + max(entry.at for entry in done.entries)
+
+
 def _machines(done: Replay) -> None:
     for gateway in sorted({entry.gateway for entry in done.entries if entry.gateway}):
         done.world.gateway(gateway, ADDRESSES[gateway]).files = RecordingFiles(done, gateway)
