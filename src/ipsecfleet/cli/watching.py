@@ -48,7 +48,7 @@ class Watch:
         try:
             while True:
                 document = look()
-                code = document.exit_code
+                code = Exit.OK if document.exit_code is Exit.FINDINGS else document.exit_code
                 sys.stdout.write(self._screen(document) if place else self._changes(document))
                 sys.stdout.flush()
                 time.sleep(self.every_s)

@@ -66,6 +66,12 @@ class Meaning:
             tags[found["tag"].lower()] = (found["tag"], ",".join(filter(None, (before, found["value"]))))
         return Sections(values)
 
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """The hash of each phase 1's key, by its section in lower case."""
+        found = ((p.lower(), self.sections.get(p, "Authentication")) for p in self.phase1s)
+        return {phase1: key for phase1, key in found if key is not None}
+
     def phase1(self, name: str) -> str | None:
         """The phase 1 of a connection."""
         return self.sections.get(name, "ISAKMP-peer")

@@ -42,6 +42,10 @@ class Driver:
             delay = max(0.0, due - self._world.now) / self._speed
             self._alarm = asyncio.get_running_loop().call_later(delay, self.catch_up)
 
+    def ago(self, moment: float) -> float:
+        """How many real seconds it is that this virtual moment was."""
+        return (self.moment - moment) / self._speed
+
     def jump(self, seconds: float) -> None:
         """Let so many virtual seconds pass at once."""
         self._origin += seconds

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from ipsecfleet.lab.daemon import Daemon, World
 from ipsecfleet.lab.files import overwrite
 from ipsecfleet.lab.host import Host, ignored
+from ipsecfleet.lab.scenario import TEST_PSK
 from ipsecfleet.lab.server import Server
 
 BUSY_SECONDS = 4.0
@@ -200,6 +201,36 @@ def _at(world: World, address: str) -> list[Daemon]:
     return [daemon for daemon in world.gateways.values() if address in daemon.addresses]
 
 
+def _misset(means: str, begins: str, values: dict[str, str], also: bytes = b"") -> PeerFault:
+    """A fault in the configuration of a peer, which lets go of all its SAs, so that it counts at the next attempt."""
+    were: dict[str, dict[tuple[str, str], str | None]] = {}
+
+    def on(world: World, address: str) -> None:
+        for daemon in _at(world, address):
+            daemon.fifo(also)
+            were.setdefault(daemon.name, daemon.misset(begins, values))
+            daemon.let_go()
+
+    def off(world: World, address: str) -> None:
+        for daemon in _at(world, address):
+            daemon.reset(were.pop(daemon.name, {}))
+
+    return PeerFault(means, on, off)
+
+
+async def _be_passive(station: Station) -> None:
+    station.host.feed(b"M passive\n")
+
+
+async def _be_active(station: Station) -> None:
+    station.host.feed(b"M active\n")
+
+
+async def _leak(station: Station) -> None:
+    """What isakmpd(8) logs of a malformed line, and of `r` (isakmpd.md 12)."""
+    station.host.feed(f"C set [peer-x]:Authentication {TEST_PSK}\nr\n".encode())
+
+
 GATEWAY_FAULTS = {
     "doas-refused": _marked("doas-refused", "doas permits nothing"),
     "carp-backup": replace(_marked("carp-backup", "the carp interface says BACKUP"), concerns=_in_carp_group),
@@ -214,6 +245,8 @@ GATEWAY_FAULTS = {
     "reload": GatewayFault("somebody runs ipsecctl -f /etc/ipsec.conf, once", _load),
     "line-cut": GatewayFault("all connections end at the next change, when it is made", _cut_at_change, _cut_no_more),
     "hang-up": GatewayFault("all connections end, once", _hang_up),
+    "passive-mode": GatewayFault("isakmpd begins nothing, and answers", _be_passive, _be_active),
+    "key-in-log": GatewayFault("the log of isakmpd has a key in it, more than once", _leak),
     "disk-full": _marked("disk-full", "/var is full: no lock, result or report can be written"),
     "lock-held": GatewayFault(f"somebody else's run has the run lock, for {LOCKED_SECONDS:g} s", _lock, _unlock),
     "frozen": _flagged("frozen", "the SSH server accepts commands and never answers"),
@@ -225,7 +258,23 @@ GATEWAY_FAULTS = {
     "report-huge": _spoiled(huge, "the daemon's report is larger than anybody reads"),
 }
 
+NOBODY = "nobody.example.com"
+"""An identity that no peer of a lab has."""
+
+IDENTITY = f"C set [id-{NOBODY}]:ID-type=FQDN force\nC set [id-{NOBODY}]:Name={NOBODY} force\n".encode()
+
 PEER_FAULTS = {
+    "peer-deaf": PeerFault(
+        "nothing gets to the peer", lambda w, a: w.network.deaf.add(a), lambda w, a: w.network.deaf.discard(a)
+    ),
+    "peer-mute": PeerFault(
+        "nothing comes from the peer", lambda w, a: w.network.mute.add(a), lambda w, a: w.network.mute.discard(a)
+    ),
+    "wrong-psk": _misset("the peer has another key", "peer-", {"Authentication": "another-key"}),
+    "wrong-id": _misset("the peer expects another identity", "peer-", {"Remote-ID": f"id-{NOBODY}"}, IDENTITY),
+    "wrong-proposal": _misset(
+        "the peer accepts another hash in phase 1", "phase1-transform-", {"HASH_ALGORITHM": "MD5"}
+    ),
     "peer-silent": PeerFault("the peer neither hears nor answers", World.cut, World.restore),
     "stalled": PeerFault("the peer refuses phase 2, so that its tunnels stay half-up", _refuse, _accept),
 }

@@ -25,6 +25,7 @@ from ipsecfleet.lab.monitor import Monitor
 LIST_QUESTION = b"C get [Phase 2]:Connections\n"
 TAKEN_WITHIN = 0.5
 LOOKS = 100
+STAMP = "%b %e %H:%M:%S"
 LOG_SIZE = 199
 """Characters after which isakmpd cuts a line of its log (log.h)."""
 
@@ -113,7 +114,7 @@ class Host:
         """Write down what happened here, and follow the daemon's end."""
         self._events.write(json.dumps({**event, "wall": round(time.time(), 6)}) + "\n")
         if event["event"] == "log":
-            self._log(str(event["text"]))
+            self._log(str(event["text"]), time.time() - self._driver.ago(float(str(event["at"]))))
         elif event["event"] == "end" and self._fifo is not None:
             self.vanish()
 
@@ -133,9 +134,14 @@ class Host:
         """On a full disk the file is empty, and nobody is told (isakmpd.md 7)."""
         overwrite(path, b"" if (self.files.faults / "disk-full").exists() else content, mode)
 
-    def _log(self, text: str) -> None:
+    def age_log(self, seconds: float) -> None:
+        """Let all that stands in the log be so many real seconds older, since the lab's time has jumped."""
+        if self.files.daemon_log.exists():
+            overwrite(self.files.daemon_log, aged(self.files.daemon_log.read_bytes(), seconds), 0o640)
+
+    def _log(self, text: str, at: float) -> None:
         """As syslogd(8) writes it; the mark of the privileged process is for a terminal alone."""
-        stamp = time.strftime("%b %e %H:%M:%S")
+        stamp = time.strftime(STAMP, time.localtime(at))
         pid = self._monitor.pid if self._monitor else 0
         with self.files.daemon_log.open("a") as log:
             log.write(f"{stamp} {self.daemon.name} isakmpd[{pid}]: {text.removesuffix(' [priv]')[:LOG_SIZE]}\n")
@@ -197,6 +203,20 @@ def _works_in(folder: Path, process: Path) -> bool:
     with contextlib.suppress(OSError):
         return (process / "cwd").readlink().is_relative_to(folder) or tools in (process / "cmdline").read_bytes()
     return False
+
+
+def aged(log: bytes, seconds: float) -> bytes:
+    """A log of syslogd(8) whose lines are so many seconds older."""
+    return b"".join(_aged(line, seconds) for line in log.splitlines(keepends=True))
+
+
+def _aged(line: bytes, seconds: float) -> bytes:
+    year = time.localtime().tm_year
+    try:
+        told = time.mktime(time.strptime(f"{year} {line[:15].decode()}", f"%Y {STAMP.replace('%e', '%d')}"))
+    except ValueError:
+        return line
+    return time.strftime(STAMP, time.localtime(told - seconds)).encode() + line[15:]
 
 
 def ignored(_data: bytes) -> None:

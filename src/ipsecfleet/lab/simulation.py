@@ -94,10 +94,10 @@ class Simulation:
                 await self._faults.switch(["stalled", tunnel.b.address], None)
         for daemon, name in by_c:
             daemon.fifo(b"C rmv [Phase 2]:Connections=%s\n" % name)
-        self._driver.jump(REINITIALISED)
+        self._jump(REINITIALISED)
         for daemon, name in by_c:
             daemon.fifo(b"c %s\n" % name)
-        self._driver.jump(SETTLED - REINITIALISED)
+        self._jump(SETTLED - REINITIALISED)
         self._demand_tunnels()
         self._driver.start()
 
@@ -129,7 +129,7 @@ class Simulation:
             case ["down"]:
                 self.ended.set()
             case ["advance", seconds]:
-                self._driver.jump(float(seconds))
+                self._jump(float(seconds))
             case ["fault", gateway, *what]:
                 await self._faults.switch(what, gateway or None)
             case ["status"]:
@@ -137,6 +137,12 @@ class Simulation:
             case _:
                 raise OperatorError(f"the lab does not understand: {' '.join(words)}")
         return [b"0", json.dumps(self._status()).encode()]
+
+    def _jump(self, seconds: float) -> None:
+        """Let so much time pass at once, and what stands in the logs be older by that."""
+        for station in self._stations.values():
+            station.host.age_log(seconds / self._speed)
+        self._driver.jump(seconds)
 
     def _daemon(self, address: str) -> Daemon:
         return next(daemon for daemon in self._world.gateways.values() if address in daemon.addresses)

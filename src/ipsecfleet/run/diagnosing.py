@@ -159,7 +159,6 @@ def _witness(answer: Answer, asked: Sequence[Verb], back_s: int, looked: Gateway
         configured={n: selectors_of(n, state.sections) for n in state.sections.names() if get(n, "Phase") == "2"},
         files=stored_of(answer, asked),
         includes=host.parse_files(included.body).includes if included is not None and included.ok else (),
-        keys=keys,
         reinit_in_s=state.reinit_in_s,
     )
 

@@ -134,6 +134,33 @@ class Daemon:
         """Write the state, configuration and keys included, to the report file."""
         self._post(self._write_state)
 
+    def misset(self, begins: str, values: dict[str, str]) -> dict[tuple[str, str], str | None]:
+        """Set tags of every section whose name begins so, as a wrong conf would have; what they were."""
+        if self._process is None:
+            return {}
+        config = self._process.config
+        found = [(section, tag) for section, _ in config.dump() if section.startswith(begins) for tag in values]
+        were = {(section, tag): config.get(section, tag) for section, tag in found}
+        for section, tag in found:
+            config.set(section, tag, values[tag], force=True)
+        return were
+
+    def reset(self, were: dict[tuple[str, str], str | None]) -> None:
+        """Set tags to what they were."""
+        if self._process is None:
+            return
+        for (section, tag), value in were.items():
+            if value is None:
+                self._process.config.remove(section, tag)
+            else:
+                self._process.config.set(section, tag, value, force=True)
+
+    def let_go(self) -> None:
+        """Tear every SA down that has a name, phase 2 first, and tell the peers."""
+        for sa in sorted(self._process.sas, key=lambda sa: -sa.phase) if self._process else ():
+            if sa.ready and self._process:
+                self._process.lifecycle.delete(sa, notify=True)
+
     def busy(self, seconds: float) -> None:
         """Keep the single thread occupied: commands wait for so long."""
         if self._process:

@@ -10,12 +10,17 @@ Route = Callable[[Packet], float | None]
 
 
 class Network:
-    """Delivers packets to addresses; `route` says after how many seconds a packet arrives, None that it is lost."""
+    """Delivers packets to addresses; `route` says after how many seconds a packet arrives, None that it is lost.
+
+    Nothing gets to or from an address that is `silent`, nothing from one that is `mute`, nothing to one that is `deaf`.
+    """
 
     def __init__(self, clock: Clock, latency: float) -> None:
         self._clock = clock
         self._receivers: dict[str, Receiver] = {}
         self.silent: set[str] = set()
+        self.mute: set[str] = set()
+        self.deaf: set[str] = set()
         self.drop_deletes = False
         self.route: Route = lambda _packet: latency
 
@@ -37,7 +42,8 @@ class Network:
 
     def _lost(self, packet: Packet) -> bool:
         dropped = self.drop_deletes and isinstance(packet.body, DeleteSpi | DeletePhase1)
-        return dropped or bool(self.silent & {packet.src, packet.dst})
+        one_way = packet.src in self.mute or packet.dst in self.deaf
+        return dropped or one_way or bool(self.silent & {packet.src, packet.dst})
 
     def _deliver(self, packet: Packet) -> None:
         if packet.dst in self._receivers and not self._lost(packet):

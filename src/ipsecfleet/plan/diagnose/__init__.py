@@ -5,9 +5,9 @@ makes everything else meaningless (a daemon that does not run) over what stands 
 show. A rule that knows too little passes; what no rule can decide is told as it is, with what would tell.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from ipsecfleet.model.diagnosis import Diagnosis, Evidence
+from ipsecfleet.model.diagnosis import Diagnosis, Evidence, Strength
 from ipsecfleet.model.notice import Kind
 from ipsecfleet.model.tunnel import Tunnel
 from ipsecfleet.plan.diagnose import negotiation, standing
@@ -51,12 +51,17 @@ def diagnose(view: View, tunnel: Tunnel, witnesses: Mapping[str, Witness]) -> It
             state=case.state,
             cause=said.cause,
             verdict=said.text,
-            evidence=tuple(dict.fromkeys((*said.evidence, *_debugged(case)))),
+            evidence=_in_order((*said.evidence, *_debugged(case))),
             open=said.open,
             next=said.next,
             ends=tuple(map(facts_of, case.sides)),
             well=said.well,
         )
+
+
+def _in_order(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """Each once, what was seen before what follows."""
+    return tuple(sorted(dict.fromkeys(evidence), key=lambda e: e.strength is Strength.FOLLOWS))
 
 
 def _debugged(case: Case) -> Iterator[Evidence]:

@@ -45,7 +45,7 @@ SEVERAL = 2
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """What a gateway told beside its snapshot; `terms` by phase 1 in lower case, `files` by path, `keys` as hashes.
+    """What a gateway told beside its snapshot; `terms` by phase 1 in lower case, `files` by path.
 
     `configured` has what the daemon could build a connection from, by name, also where it stands in no list; its lists are
     built anew in `reinit_in_s`, if somebody has just changed them. `before` is an earlier look at it.
@@ -55,7 +55,6 @@ class Witness:
     terms: Mapping[str, Terms] = field(default_factory=dict)
     files: Mapping[str, Deployed | Unknown | None] = field(default_factory=dict)
     includes: tuple[str, ...] = ()
-    keys: Mapping[str, str] = field(default_factory=dict)
     before: GatewaySnapshot | None = None
     configured: Mapping[str, Selectors | None] = field(default_factory=dict)
     reinit_in_s: int | None = None
@@ -139,7 +138,9 @@ class Side:
         """The terms of phase 1 by the conf file on the disk."""
         meaning, name = self.meaning, self.filed
         phase1 = meaning.phase1(name) if meaning is not None and name is not None else None
-        return terms_of(meaning.sections, phase1, self.witness.keys) if meaning and phase1 else None
+        if meaning is None or phase1 is None:
+            return None
+        return terms_of(meaning.sections, phase1, meaning.keys)
 
     @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:
@@ -161,9 +162,11 @@ class Side:
         return () if isinstance(self.seen.sas, Unknown) else self.seen.sas
 
     def trying(self, phase: int | None = None) -> Exchange | None:
-        """What it began and has not finished; the phase 2 if there is one."""
+        """What it began and has not finished; the phase 2 if there is one, and the phase 1 that it needs stands."""
+        stand = {sa.icookie for sa in self._sas if sa.phase == 1 and sa.ready}
         found = [x for x in self.exchanges if x.ours and not x.finished and phase in {None, x.phase}]
-        return max(found, key=lambda x: x.phase, default=None)
+        usable = [x for x in found if x.phase == 1 or x.icookie in stand]
+        return max(usable or found, key=lambda x: x.phase, default=None)
 
     def answering(self) -> Exchange | None:
         """What the peer began and this end has not finished."""

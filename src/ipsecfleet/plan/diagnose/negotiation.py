@@ -462,7 +462,8 @@ def between_attempts(case: Case) -> Verdict | None:
     if near is None or near.trying() is not None or near.end.live:
         return None
     kept = near.connection.kept_up
-    gave_up = recent(near.notices(Kind.UNANSWERED), near, RECENT_S)
+    last = next(near.notices(Kind.UNANSWERED, Kind.PHASE2_DONE), None)
+    gave_up = last is not None and last.kind is Kind.UNANSWERED and near.age_s(last) <= RECENT_S
     due = f"the next check is due in {kept.next_check_s} s" if kept is not None else "when it tries again is not known"
     if gave_up:
         text = f"the last attempt was not answered, and {due}"
