@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the tests need of the system, from Debian or Ubuntu: an sshd, OpenBSD's shell and OpenBSD's doas.
+# What the tests need of the system, from Debian or Ubuntu: an sshd, OpenBSD's shell and doas, shells that complete.
 # With the word `venv`: what a virtual environment needs.
 set -eu
 
@@ -19,6 +19,8 @@ else
 	need perl perl-base
 	need mandoc mandoc
 	need strace strace
+	need fish fish
+	need zsh zsh
 fi
 [ -n "$missing" ] || exit 0
 

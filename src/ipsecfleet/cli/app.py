@@ -1,5 +1,6 @@
 """The application: its verbs, and what happens around each of them."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from ipsecfleet import __version__
+from ipsecfleet.cli import completing
 from ipsecfleet.cli.lean import Command, Group
 from ipsecfleet.cli.options import FORMATS, Globals, gathered, holders_of, with_options
 from ipsecfleet.cli.session import Session, unread
@@ -140,6 +142,8 @@ def run(words: Sequence[str]) -> int:
     from ipsecfleet.cli import change, read, rollout, setup  # noqa: F401  they register their verbs
 
     signal.signal(signal.SIGTERM, _terminated)
+    if completing.VARIABLE in os.environ:
+        completing.answering()
     try:
         app(args=list(words), prog_name="ipsecfleet", standalone_mode=False)
     except Ended as end:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from ipsecfleet.cli import completing
 from ipsecfleet.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -59,7 +60,13 @@ class Globals:
     ] = None
     output: Annotated[
         str | None,
-        typer.Option("-o", "--output", metavar="FORMAT", help="table, plain, json, ndjson or metrics (table)."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FORMAT",
+            help="table, plain, json, ndjson or metrics (table).",
+            autocompletion=completing.among(*FORMATS),
+        ),
     ] = None
     quiet: Annotated[bool | None, typer.Option("-q", "--quiet", help="No progress, no warnings.")] = None
     verbose: Annotated[bool | None, typer.Option("-v", "--verbose", help="Say each step.")] = None
@@ -74,7 +81,10 @@ class Globals:
         str | None, typer.Option("--lock-wait", metavar="TIME", help="For another run to let go of a gateway (30s).")
     ] = None
     force: Annotated[
-        list[str] | None, typer.Option("--force", metavar="NAME", help="Lift one refusal for this run.")
+        list[str] | None,
+        typer.Option(
+            "--force", metavar="NAME", help="Lift one refusal for this run.", autocompletion=completing.among(*FORCES)
+        ),
     ] = None
 
     def over(self, other: "Globals") -> "Globals":
@@ -94,19 +104,41 @@ class Globals:
         return self
 
 
-Peers = Annotated[list[str] | None, typer.Option("-p", "--peer", metavar="ADDR", help="The other end's IKE address.")]
+Peers = Annotated[
+    list[str] | None,
+    typer.Option("-p", "--peer", metavar="ADDR", help="The other end's IKE address.", autocompletion=completing.peers),
+]
 Tunnels = Annotated[
-    list[str] | None, typer.Option("-t", "--tunnel", metavar="NAME", help="Inventory name, or exact connection name.")
+    list[str] | None,
+    typer.Option(
+        "-t",
+        "--tunnel",
+        metavar="NAME",
+        help="Inventory name, or exact connection name.",
+        autocompletion=completing.tunnels,
+    ),
 ]
 Gateways = Annotated[
-    list[str] | None, typer.Option("-g", "--gateway", metavar="NAME", help="Gateway, or user@host[:port].")
+    list[str] | None,
+    typer.Option(
+        "-g", "--gateway", metavar="NAME", help="Gateway, or user@host[:port].", autocompletion=completing.gateways
+    ),
 ]
-Groups = Annotated[list[str] | None, typer.Option("-G", "--group", metavar="NAME", help="All gateways of a group.")]
+Groups = Annotated[
+    list[str] | None,
+    typer.Option("-G", "--group", metavar="NAME", help="All gateways of a group.", autocompletion=completing.groups),
+]
 Every = Annotated[bool, typer.Option("-A", "--all-gateways", help="All gateways of the inventory.")]
 Excluded = Annotated[
-    list[str] | None, typer.Option("-x", "--exclude", metavar="NAME", help="Not this gateway, group or tunnel.")
+    list[str] | None,
+    typer.Option(
+        "-x", "--exclude", metavar="NAME", help="Not this gateway, group or tunnel.", autocompletion=completing.anything
+    ),
 ]
-States = Annotated[list[str] | None, typer.Option("--state", metavar="STATE", help="Only tunnels in this state.")]
+States = Annotated[
+    list[str] | None,
+    typer.Option("--state", metavar="STATE", help="Only tunnels in this state.", autocompletion=completing.states),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ipsecfleet.cli.app import app, verb
+from ipsecfleet.cli.completing import among
 from ipsecfleet.cli.options import FromSnapshot, Selecting, seconds
 from ipsecfleet.cli.session import Session, read_text, write_text
 from ipsecfleet.errors import GatewayError, OperatorError
@@ -32,7 +33,9 @@ FromFile = Annotated[
 def show(
     session: Session,
     selecting: Selecting,
-    what: Annotated[str, typer.Argument(metavar="[tunnels|sas|flows|gateways]")] = "tunnels",
+    what: Annotated[
+        str, typer.Argument(metavar="[tunnels|sas|flows|gateways]", autocompletion=among(*WHAT))
+    ] = "tunnels",
     from_file: FromFile = None,
     from_snapshot: FromSnapshot = None,
     save: Annotated[

@@ -1,4 +1,4 @@
-"""Verbs that set things up: inventory, trust, lab."""
+"""Verbs that set things up: inventory, trust, completion, lab."""
 
 import sys
 from collections.abc import Iterable
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ipsecfleet.cli import completing
 from ipsecfleet.cli.app import app, group, verb
 from ipsecfleet.cli.options import seconds
 from ipsecfleet.cli.session import Session, read_text
@@ -112,6 +113,20 @@ def _ask_about(gateway: str, shown: "ShownKeys") -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
+@verb(app, "completion")
+def completion(
+    session: Session,
+    shell: Annotated[
+        str, typer.Argument(metavar="bash|zsh|fish|ksh", autocompletion=completing.among(*completing.SHELLS))
+    ],
+) -> "Document":
+    """Print what a shell reads in to complete our words and the names of the inventory."""
+    from ipsecfleet.model.document import Document
+
+    root = typer.main.get_command(app)
+    return Document("completion", text=completing.script(shell, root, lambda: session.fleet))
+
+
 @verb(lab_app, "up")
 def lab_up(
     _session: Session,
@@ -150,7 +165,11 @@ def lab_fault(
     _session: Session,
     words: Annotated[
         list[str],
-        typer.Argument(metavar="NAME [ADDR]|off [NAME]|list", help="A fault of the lab; off ends it, or all."),
+        typer.Argument(
+            metavar="NAME [ADDR]|off [NAME]|list",
+            help="A fault of the lab; off ends it, or all.",
+            autocompletion=completing.faults,
+        ),
     ],
     gateway: Annotated[str | None, typer.Option("-g", "--gateway", metavar="NAME", help="Only there.")] = None,
     directory: Dir = LAB,
