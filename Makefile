@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: demo setup test lint types layers check runs soak strange bench clean
+.PHONY: demo setup test lint types layers check runs soak strange bench picture clean
 
 demo: $(STAMP)
 	@$(BIN)/python examples/demo.py
@@ -48,6 +48,10 @@ soak: setup
 
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/run.py
+
+# The picture in the README, from a real run.
+picture: $(STAMP)
+	$(BIN)/python examples/picture.py docs/demo.svg
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
