@@ -170,6 +170,92 @@ def test_what_is_quoted_assigned_or_shown_never_comes_out(
     assert PSK not in str(told(gateway, daemon(*texts), PEER, NAME))
 
 
+def test_the_policy_of_an_exchange_can_be_freed_memory(gateway: Gateway) -> None:
+    """It leaves in the shape that a policy has, or not at all; the daemon's own dump by `r` never does."""
+    head = "exchange_finalize: 0x55f2a0 {} {} policy initiator phase 1 doi 1 exchange 2 step 1"
+    lines = daemon(
+        head.format(f"peer-{PEER}", PSK),
+        head.format("<unnamed>", PSK),
+        head.format(f"peer-{PEER}", f"phase1-peer-{PEER}").replace("exchange_finalize", "exchange_report"),
+        head.format(f"peer-{PEER}", f"phase1-peer-{PEER}"),
+    )
+    assert told(gateway, lines, f"peer-{PEER}") == [
+        (f"peer-{PEER}", head.format(f"peer-{PEER}", f"phase1-peer-{PEER}"))
+    ]
+
+
+def test_what_debugging_says_of_each_payload_is_no_refusal_and_no_dump_leaves(gateway: Gateway) -> None:
+    dropped = DROPPED.format(PEER, "INVALID_HASH_INFORMATION")
+    lines = daemon(
+        "message_parse_payloads: offset 28 payload HASH",
+        "message_recv: 2d612d6d 65737300 08102001 00000000",
+        "message_validate_hash: invalid hash information",
+        dropped,
+    )
+    assert told(gateway, lines, PEER) == [(PEER, "message_validate_hash: invalid hash information"), (PEER, dropped)]
+
+
+def test_a_reason_is_joined_to_the_refusal_that_it_is_for(gateway: Gateway) -> None:
+    """An attribute that did not fit a peer who was accepted by another transform; then somebody else's networks."""
+    lines = daemon(ATTRIBUTE, IDS, DROPPED.format(PEER, "INVALID_ID_INFORMATION"))
+    assert told(gateway, lines, PEER) == [(PEER, IDS), (PEER, DROPPED.format(PEER, "INVALID_ID_INFORMATION"))]
+
+
+@pytest.mark.parametrize("identity", ["ops+gw1@example.com", "/C=DE/CN=gw", "*.example.com"])
+def test_an_identity_is_told_whole(gateway: Gateway, identity: str) -> None:
+    text = f"ike_phase_1_recv_ID: received remote ID other than expected {identity}"
+    assert told(gateway, daemon(text)) == [("-", text)]
+    done = f"isakmpd: phase 1 done: initiator id {identity}, responder id x, src: 10.1.2.2 dst: {PEER}"
+    assert told(gateway, daemon(done), PEER) == [(PEER, done)]
+
+
+def test_networks_of_a_line_that_is_cut_off_are_told(gateway: Gateway) -> None:
+    net = "2001:db8:1111:2222:3333:4444:5555:0/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ff00"
+    text = f"responder_recv_HASH_SA_NONCE: peer proposed invalid phase 2 IDs: initiator id {net}, responder id {net}"[
+        :199
+    ]
+    lines = daemon(text, DROPPED.format(PEER, "INVALID_ID_INFORMATION"))
+    assert told(gateway, lines, PEER)[0] == (PEER, text)
+
+
+def test_a_line_of_ours_about_several_is_told_for_each(gateway: Gateway) -> None:
+    other = NAME.replace("172", "173")
+    line = [(10.0, f"ipsecfleet: {OURS}: t quick {NAME}; t quick {other}")]
+    assert [about for about, _ in told(gateway, line, NAME, other)] == sorted([NAME, other])
+    assert told(gateway, [(10.0, f"ipsecfleet: {OURS}: C rm [Phase 1]:fd00:1::2")], "1::2") == []
+
+
+def test_where_a_log_begins_is_where_it_can_be_read_from(gateway: Gateway) -> None:
+    """One that is too long to be read whole has no older part; a half-written archive is none."""
+    old = stamped([(7200.0, f"isakmpd[1]: {UNANSWERED}")])
+    (gateway.log / "daemon.0.gz").write_bytes(gzip.compress(old.encode())[:-12])
+    gateway.daemon_log.write_text(stamped(daemon(WRONG_ID)))
+    assert abs(begins(gateway) - (time.time() - 10)) < 3
+    (gateway.log / "daemon.0.gz").write_bytes(gzip.compress(old.encode()))
+    assert abs(begins(gateway) - (time.time() - 7200)) < 3
+    line = stamped([(500.0, "sshd[1]: " + "x" * 1000)])
+    gateway.daemon_log.write_text(line * (5_000_000 // len(line)) + stamped(daemon(WRONG_ID)))
+    assert abs(begins(gateway) - (time.time() - 500)) < 3
+
+
+def begins(gateway: Gateway) -> int:
+    return int(gateway.only(verbs.Log(8000, (PEER,)))[1].splitlines()[0].removeprefix("from "))
+
+
+def test_a_log_whose_end_is_not_understood_is_not_read(gateway: Gateway) -> None:
+    """As where syslogd(8) was told to write other moments meanwhile."""
+    gateway.daemon_log.write_text(stamped(daemon(WRONG_ID)) + "2026-11-27T03:00:00.000Z gw isakmpd[1]: hello\n")
+    assert gateway.only(verbs.Log(600, (PEER,)))[0] == "failed"
+
+
+def test_a_log_that_somebody_fills_is_read_in_time(gateway: Gateway) -> None:
+    began = time.monotonic()
+    lines = [(10.0, f"ipsecfleet: {OURS}: t quick {NAME}{n}") for n in range(20_000)]
+    gateway.daemon_log.write_text(stamped(lines))
+    assert gateway.only(verbs.Log(600, tuple(f"{NAME}{n}" for n in range(900))))[0] == "ok"
+    assert time.monotonic() - began < 20
+
+
 def test_what_is_older_than_asked_is_not_told(gateway: Gateway) -> None:
     lines = [(700.0, f"isakmpd[1]: {UNANSWERED}"), *daemon(WRONG_ID)]
     assert told(gateway, lines, PEER) == [("-", WRONG_ID)]
@@ -305,8 +391,36 @@ def test_a_second_one_at_the_same_time_is_told_to_wait(gateway: Gateway) -> None
 
 def test_without_the_daemons_word_it_is_put_back_to_what_it_starts_with(gateway: Gateway) -> None:
     with answering(gateway, []):
-        assert gateway.only(verbs.Debug("Exch", 40, 1), deadline=20) == ("ok", "0")
+        assert gateway.only(verbs.Debug("Exch", 40, 1), deadline=20) == ("ok", "?")
         wait_for(lambda: lines_of(gateway) == ["D 7 40", "D 7 0"], "the level is put back")
+
+
+def test_a_line_that_somebody_forged_raises_nothing(gateway: Gateway) -> None:
+    with answering(gateway, [changed(40, 99)]):
+        assert gateway.only(verbs.Debug("Exch", 40, 1), deadline=20) == ("ok", "60")
+        wait_for(lambda: lines_of(gateway) == ["D 7 40", "D 7 60"], "no level is set that may print keys")
+    gateway.fifo.unlink()
+    (gateway.root / "lines").unlink()
+    with answering(gateway, [f"x\n{stamped([(0.0, f'mallory: {changed(40, 50)}')])}".rstrip()]):
+        assert gateway.only(verbs.Debug("Exch", 40, 1), deadline=20) == ("ok", "?")
+        wait_for(lambda: lines_of(gateway) == ["D 7 40", "D 7 0"], "only the daemon's own word counts")
+
+
+def test_a_level_that_was_set_already_stays(gateway: Gateway) -> None:
+    with answering(gateway, ["log_debug_cmd: log level unchanged for class 7"]):
+        assert gateway.only(verbs.Debug("Exch", 40, 1), deadline=20) == ("ok", "40")
+        wait_for(lambda: lines_of(gateway) == ["D 7 40", "D 7 40"], "it is put back to what it was")
+
+
+def test_on_a_full_disk_nothing_is_raised(gateway: Gateway) -> None:
+    """Not even the word that it would be raised can be written."""
+    (gateway.run / "ipsecfleet").mkdir(mode=0o700)
+    with answering(gateway, [changed(40)]):
+        limits = "ulimit -f 0; trap '' XFSZ; "
+        asked = visit.sent_program() + gateway.request(verbs.Debug("Exch", 40, 1), deadline=6).encode()
+        answer = visit.decode(fed(asked, f"{limits}{visit.remote_command('none')}").stdout, NONCE)
+        assert [(s.name, s.status) for s in answer.sections] == [("debug", "failed")]
+        assert lines_of(gateway) == []
 
 
 def test_nothing_is_raised_where_nobody_reads(gateway: Gateway) -> None:

@@ -196,3 +196,10 @@ def test_the_daemons_own_dump_says_nothing_of_a_key(seed: int) -> None:
     sim.fifo("branch", f"t quick {BACK}")
     sim.settle(2)
     assert PSK not in RENDERERS["json"](sim.diagnose(tunnels=["oslo"]))
+
+
+def test_a_name_that_no_log_can_be_asked_for_stops_nothing() -> None:
+    sim = pair()
+    sim.fifo("hub", "C add [Phase 2]:Connections=odd#name")
+    sim.settle(70)
+    assert {d.tunnel: d.cause for d in sim.diagnose().diagnoses or ()} == {"odd#name": Cause.NOT_LOADED}

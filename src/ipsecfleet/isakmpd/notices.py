@@ -27,10 +27,13 @@ _MEANS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
         (Kind.UNANSWERED, r"transport_send_messages: giving up on exchange (\S+), no response from peer "),
         (Kind.ATTRIBUTE, r"attribute_unacceptable: ([A-Z_]+): got (\S+), +expected (\S+)$"),
         (Kind.NO_PROPOSAL, r"message_negotiate_sa: no compatible proposal found$"),
-        (Kind.UNREADABLE, r"message_parse_payloads: "),
+        (
+            Kind.UNREADABLE,
+            r"message_parse_payloads: (?:reserved field|short message|payload too|invalid next|payload type)|message_recv: invalid p",
+        ),
         (Kind.WRONG_ID, r"ike_phase_1_recv_ID: received remote ID other than expected (\S+)$"),
         (Kind.NO_KEY, r"ike_auth_get_key: (?:no key found|invalid hex key)"),
-        (Kind.UNKNOWN_NETWORKS, r".*peer proposed invalid phase 2 IDs: initiator id (\S+), responder id (\S+)$"),
+        (Kind.UNKNOWN_NETWORKS, r".*peer proposed invalid phase 2 IDs: initiator id (\S+), responder id (\S*)"),
         (Kind.POLICY, r"check_policy: negotiated SA failed policy check$"),
         (Kind.UNKNOWN_COOKIE, r"message_recv: invalid cookie\(s\) ([0-9a-f]{16}) ([0-9a-f]{16})$"),
         (Kind.REFUSED, r"dropped message from \S+ port \d+ due to notification type (\S+)$"),
@@ -40,7 +43,7 @@ _MEANS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
         (Kind.PHASE2_DONE, r"isakmpd: quick mode done"),
         (Kind.DELETED, r"isakmpd: Peer \S+ made us delete live SA (\S+) for proto (\d+)"),
         (Kind.LIFE, r"isakmpd: (starting|shutting down|exit|reinitializing)|(SIGHUP) received"),
-        (Kind.LEVEL, r"log_debug_cmd: log level changed from (\d+) to (\d+) for class (\d+)"),
+        (Kind.LEVEL, r"log_debug_cmd: log level (?:changed from (\d+) to (\d+)|unchanged) for class (\d+)"),
         (Kind.OURS, r"([A-Za-z0-9_][A-Za-z0-9._@-]*-[A-Za-z0-9._@-]*) (\S+@\S+|\S+): (.+)$"),
     )
 )

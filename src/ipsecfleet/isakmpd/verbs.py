@@ -42,7 +42,7 @@ MOST_WORDS = 999
 CHANGES = frozenset({"write", "load", "unload", "deny", "open", "put", "restore", "arm", "confirm", "rollback"})
 """The sections of what changes something; each step of a plan comes by one of them."""
 
-_word = re.compile(r"[A-Za-z0-9._:/=%+@-]{1,200}")
+log_word = re.compile(r"[A-Za-z0-9._:/=%+@-]{1,200}")
 _path = re.compile(r"(?!.*/\.\.(?:/|\Z))/[A-Za-z0-9._/-]{0,250}")
 _run = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99}")
 
@@ -164,7 +164,7 @@ class Log:
             text = f"the log cannot be asked for {len(self.words)} names at once: {MOST_WORDS} at most"
             raise RefusedError(text, kind="bad-request", obj="log", hint="select fewer tunnels")
         for word in self.words:
-            checked(_word, word, "word for the log")
+            checked(log_word, word, "word for the log")
 
     def lines(self) -> tuple[str, ...]:
         return (f"log {self.seconds} {len(self.words)}", *self.words)

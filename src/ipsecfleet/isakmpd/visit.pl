@@ -118,34 +118,48 @@ my $SIDE    = qr{[0-9A-Fa-f.:]{2,45}(?:/\d{1,3})?(?:\ port\ \d{1,5})?};
 my $MATCHED = qr{(?:proto\ \d{1,3}\ )?from\ $SIDE\ to\ $SIDE};
 
 # Notices of the daemon that hold no key. The first say why a message was refused, and the line after them whose it was.
-my $TEXT   = qr{[A-Za-z0-9 ,.:()<>/_-]{1,160}};
-my $REASON = qr{
-    (?:attribute_unacceptable|message_parse_payloads|message_recv|message_validate_hash|responder_recv_HASH_SA_NONCE):\ $TEXT
-  | message_negotiate_sa:\ no\ compatible\ proposal\ found
-  | check_policy:\ negotiated\ SA\ failed\ policy\ check
-}x;
+# What is printed of a policy can be freed memory, so it has the shape that a policy has, or the line stays here.
+my $IDS    = qr{[A-Za-z0-9 ,.:()<>/_\@=+*-]{1,199}};
+my $POLICY = qr{(?:phase[12]-$NAME|Default-phase-\d-configuration|<no\ policy>)\ policy\ [a-z0-9 ]{1,80}};
+my %REASON = (
+    NO_PROPOSAL_CHOSEN => qr{
+        attribute_unacceptable:\ [A-Z_]{1,40}:\ got\ [A-Za-z0-9_-]{1,40},\ {1,2}expected\ [A-Za-z0-9_,:-]{1,80}
+      | attribute_unacceptable:\ attr\ [A-Z_]{1,40}\ does\ not\ exist\ in\ $NAME
+      | message_negotiate_sa:\ no\ compatible\ proposal\ found
+      | responder_recv_HASH_SA_NONCE:\ KEY_EXCH\ payload\ without\ a\ group\ desc\.\ attribute
+      | check_policy:\ negotiated\ SA\ failed\ policy\ check
+    }x,
+    INVALID_ID_INFORMATION   => qr{responder_recv_HASH_SA_NONCE: peer proposed invalid phase 2 IDs: initiator id $IDS},
+    INVALID_COOKIE           => qr{message_recv: invalid cookie\(s\) [0-9a-f]{16} [0-9a-f]{16}},
+    INVALID_HASH_INFORMATION => qr{message_validate_hash: invalid hash information},
+);
+$REASON{$_} = qr{
+    message_parse_payloads:\ (?:reserved\ field\ non-zero:\ [0-9a-f]{1,2}|short\ message|payload\ too\ (?:short|long):\ \d{1,9}
+        |invalid\ next\ payload\ type\ \S{1,40}\ in\ payload\ of\ type\ \d{1,9}|payload\ type\ \S{1,40}\ unexpected)
+  | message_recv:\ invalid\ payload\ type\ \d{1,9}\ in\ ISAKMP\ header[A-Za-z0-9 (),]{0,80}
+}x for qw(PAYLOAD_MALFORMED INVALID_PAYLOAD_TYPE UNEQUAL_PAYLOAD_LENGTHS);
 my $NOTICE = qr{
-    dropped\ message\ from\ (?<of>$ADDR)\ port\ \d{1,5}\ due\ to\ notification\ type\ [A-Z_]{1,40}
+    dropped\ message\ from\ (?<of>$ADDR)\ port\ \d{1,5}\ due\ to\ notification\ type\ (?<type>[A-Z_]{1,40})
   | transport_send_messages:\ giving\ up\ on\ exchange\ (?:$NAME|<unnamed>),\ no\ response\ from\ peer\ (?<of>$ADDR):\d{1,5}
-  | isakmpd:\ (?:phase\ 1|quick\ mode)\ done(?:\ \(as\ responder\))?:\ (?:$TEXT,\ )?src:\ $ADDR\ dst:\ (?<of>$ADDR)
-  | isakmpd:\ Peer\ (?<of>$ADDR)\ made\ us\ delete\ live\ SA\ $NAME\ for\ proto\ \d{1,3}(?:,\ $TEXT)?
+  | isakmpd:\ (?:phase\ 1|quick\ mode)\ done(?:\ \(as\ responder\))?:\ (?:$IDS,\ )?src:\ $ADDR\ dst:\ (?<of>$ADDR)
+  | isakmpd:\ Peer\ (?<of>$ADDR)\ made\ us\ delete\ live\ SA\ (?:$NAME|<unnamed>)\ for\ proto\ \d{1,3}(?:,\ $IDS)?
   | exchange_establish:\ peer\ "(?<of>$NAME)"\ does\ not\ have\ a\ correct\ phase\ \(\d\)
   | exchange_establish:\ No\ ISAKMP-peer\ given\ for\ "(?<of>$NAME)"
   | exchange_establish:\ transport\ "udp"\ for\ peer\ "(?<of>$NAME)"\ could\ not\ be\ created
   | connection_record_passive:\ "[A-Za-z-]{1,20}"\ is\ missing\ from\ section\ \[(?<of>$NAME)\]
   | connection_init:\ could\ not\ record\ connection\ "(?<of>$NAME)"
   | ike_auth_get_key:\ no\ key\ found\ for\ peer\ "(?<of>$NAME)"\ or\ local\ ID\ "[A-Za-z0-9.:/\@()_-]{0,120}"
-  | exchange_\w{1,30}:\ (?<of>$NAME)\ exchange\ already\ exists\ as\ 0x$HEX
-  | exchange_\w{1,30}:\ 0x$HEX\ (?<of>$NAME)\ (?:$NAME|<no\ policy>)\ policy\ [a-z0-9 ]{1,80}
+  | exchange_(?:establish|setup|finalize|run)\w{0,20}:\ (?<of>$NAME)\ exchange\ already\ exists\ as\ 0x$HEX
+  | exchange_(?:establish|setup|finalize|run)\w{0,20}:\ 0x$HEX\ (?<of>$NAME)\ $POLICY
 }x;
 my $NOBODYS = qr{
-    ike_phase_1_recv_ID:\ received\ remote\ ID\ other\ than\ expected\ [A-Za-z0-9.:/\@_-]{1,120}
+    ike_phase_1_recv_ID:\ received\ remote\ ID\ other\ than\ expected\ [A-Za-z0-9.:/\@_=+,*-]{1,150}\z
   | ike_auth_get_key:\ invalid\ hex\ key(?=\ )
-  | isakmpd:\ (?:starting|shutting\ down\.\.\.|exit|reinitializing\ daemon)(?:\ \[priv\])?\z
+  | isakmpd:\ (?:starting|shutting\ down\.\.\.|exit|reinitializing\ daemon)\z
   | SIGHUP\ received\z
-  | log_debug_cmd:\ log\ level\ (?:changed\ from\ \d{1,2}\ to\ \d{1,2}|unchanged)\ for\ class\ \d{1,2}
-  | exchange_\w{1,30}:\ 0x$HEX\ <unnamed>\ (?:$NAME|<no\ policy>)\ policy\ [a-z0-9 ]{1,80}\z
-  | ipsec_responder:\ got\ NOTIFY\ of\ type\ [A-Z_]{1,40}
+  | log_debug_cmd:\ log\ level\ (?:changed\ from\ \d{1,3}\ to\ \d{1,3}|unchanged)\ for\ class\ \d{1,2}\z
+  | exchange_(?:establish|setup|finalize|run)\w{0,20}:\ 0x$HEX\ <unnamed>\ $POLICY\z
+  | ipsec_responder:\ got\ NOTIFY\ of\ type\ [A-Z_]{1,40}\z
 }x;
 my $STAMP = qr{([A-Z][a-z]{2})\ {1,2}(\d{1,2})\ (\d\d):(\d\d):(\d\d)\ \S+\ };
 my %MONTH = do { my $n = 0; map { $_ => $n++ } qw(Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec) };
@@ -939,19 +953,22 @@ sub masked_line ($line) {
 sub notices ($seconds, @words) {
     my %wanted = map { same($_) => $_ } @words;
     my $since  = time - $seconds;
-    my ($begins, @lines) = log_lines($since);
+    my ($begins, @lines) = log_lines($since - 1);
     my (@told, @reasons, @latest);
     for (@lines) {
         my ($at, $program, $pid, $text) = @$_;
         push @told, map { [$at, @$_[1, 2]] } @latest if $program eq 'repeated';
         next if $program eq 'repeated';
-        @latest = $program eq 'ipsecfleet' ? our_line($text, \%wanted) : notice($text, \%wanted);
-        $_ = [$at, @$_] for @latest;
-        if ($program eq 'isakmpd' && $text =~ /^dropped message /) {
-            unshift @latest, map { [$_->[0], $latest[0][1], $_->[2]] } grep { $_->[1] == $pid && $_->[0] >= $at - 1 } @reasons if @latest;
+        @latest = map { [$at, @$_] } $program eq 'ipsecfleet' ? our_line($text, \%wanted) : notice($text, \%wanted);
+        if ($text =~ /^dropped message .* (\S+)\z/) {
+            my $why = $REASON{$1};
+            my @own = grep { $why && @latest && $_->[1] == $pid && $_->[0] >= $at - 1 && $_->[2] =~ /^$why\z/ } @reasons;
+            unshift @latest, map { [$_->[0], $latest[0][1], $_->[2]] } @own;
             @reasons = ();
         }
-        push @reasons, [$at, $pid, $1] if $program eq 'isakmpd' && $text =~ /^($REASON)\z/;
+        elsif ($program eq 'isakmpd' && grep { $text =~ /^$_\z/ } values %REASON) {
+            push @reasons, [$at, $pid, $text];
+        }
         push @told, @latest;
     }
     @told = grep { $_->[0] >= $since } @told;
@@ -976,34 +993,40 @@ sub notice ($text, $wanted) {
     return defined $of ? [$of, $told] : ();
 }
 
-# A line that a visit has left there.
+# A line that a visit has left there, for each of those wanted that it names.
 sub our_line ($text, $wanted) {
     my ($told, $done) = $text =~ m{^($RUN $BY: ([A-Za-z0-9 ;:=._/%+\@\[\]-]{1,1000}))\z} or return;
+    my %of;
     for my $part (split /; /, $done) {
-        my $known = length fifo_line($part) || $part =~ m{^(?:ipsecctl -|put /|restore /|arm $KIND /|confirm /|roll back /)};
-        return unless $known;
+        return unless length fifo_line($part) || $part =~ m{^(?:ipsecctl -|put /|restore /|arm $KIND /|confirm /|roll back /)};
+        for my $word (split / /, $part) {
+            my $bare = $word =~ s/^.*\]://r =~ s/:\z//r;
+            $of{$_}++ for grep { defined } map { $wanted->{ same($_) } } $bare, $bare =~ /^([^=]*)=(.*)\z/;
+        }
     }
-    my ($of) = grep { is_about($done, $_) } sort values %$wanted;
-    return defined $of ? [$of, $told] : ();
-}
-
-sub is_about ($text, $word) {
-    my $ends = $word =~ m{^/} ? qr{[ :]|\z} : is_address($word) ? qr{[ ;=]|\z} : qr{[ ;]|\z};
-    return $text =~ /(?:^|[ =:])\Q$word\E(?=$ends)/i;
+    return map { [$_, $told] } sort keys %of;
 }
 
 # When what can be read of the log begins, and its lines since then as moment, program, pid and text; also from before
-# newsyslog(8) turned it over.
+# newsyslog(8) turned it over, where all that came after can be read.
 sub log_lines ($since) {
-    my $file  = "$place{log}/daemon";
-    my @lines = stamped(tail($file) // fail($! == ENOENT ? 'missing' : 'failed', "$file: $!"));
-    if (!@lines || $lines[0][0] > $since) {
-        my $older = -e "$file.0.gz" ? eval { command(10, 'gzip', '-dc', "$file.0.gz")->{out} } : tail("$file.0");
-        unshift @lines, stamped($older // '');
+    my $file = "$place{log}/daemon";
+    my $text = tail($file) // fail($! == ENOENT ? 'missing' : 'failed', "$file: $!");
+    return time unless length $text;
+    my ($begins, @lines) = stamped($text, $since);
+    if ((!defined $begins || $begins > $since) && length $text < $MOST_LOG) {
+        my ($earlier, @older) = stamped(older($file), $since);
+        ($begins, @lines) = ($earlier, @older, @lines) if defined $earlier;
     }
-    return time if !@lines && !-s $file;
-    fail(failed => "no line of $file has a moment that is understood") unless @lines;
-    return ($lines[0][0], grep { $_->[1] ne '' } @lines);
+    fail(failed => "no line of $file has a moment that is understood") unless defined $begins;
+    return ($begins, @lines);
+}
+
+sub older ($file) {
+    return tail("$file.0") // '' if -e "$file.0";
+    my $done = -e "$file.0.gz" ? eval { command(10, 'gzip', '-dc', "$file.0.gz") } : undef;
+    return '' if !$done || $done->{exit};
+    return length $done->{out} > $MOST_LOG ? substr($done->{out}, -$MOST_LOG) : $done->{out};
 }
 
 # What stands in the file from there on, or at its end.
@@ -1018,44 +1041,64 @@ sub tail ($file, $from = 0) {
     return $text;
 }
 
-# Of lines that are of no concern, the moment of the first.
-sub stamped ($text) {
-    my (@lines, $ours);
-    my ($year, $now) = ((localtime)[5], time);
-    for (split /\n/, $text) {
-        my @is = /^$STAMP(?:(isakmpd|ipsecfleet)(?:\[(\d{1,9})\])?: (.*)|last message (repeated) \d+ times?\z|)/ or next;
+# When a text begins, and its lines that are of concern and not older than that.
+sub stamped ($text, $since) {
+    my (@lines, $begins, $ours, $strange);
+    while ($text =~ /([^\n]+)/g) {
+        my @is = $1 =~ /^$STAMP(?:(isakmpd|ipsecfleet)(?:\[(\d{1,9})\])?: (.*)|last message (repeated) \d+ times?\z|)/;
+        $strange = !@is;
+        next if $strange;
         my $again = $ours && defined $is[8];
         $ours = $again || defined $is[5];
-        next if @lines && !$ours;
-        my @when = (@is[4, 3, 2, 1], $MONTH{ $is[0] } // next);
-        my $at   = mktime(@when, $year, 0, 0, -1) // next;
-        $at = mktime(@when, $year - 1, 0, 0, -1) if $at > $now + 86_400;
-        push @lines, [$at, $again ? 'repeated' : $is[5] // '', $is[6] // 0, $is[7] // ''];
+        next if defined $begins && !$ours;
+        my $at = moment_of(@is[0 .. 4]) // next;
+        $begins //= $at;
+        push @lines, [$at, $again ? 'repeated' : $is[5], $is[6] // 0, $is[7] // ''] if $ours && $at >= $since;
     }
-    return @lines;
+    fail(failed => 'the last line of the log has a moment that is not understood') if $strange && defined $begins;
+    return ($begins, @lines);
 }
 
-# Raises a class of debugging for so long, and says what it was before. A process that outlives us puts it back.
+# A local moment without a year as seconds since the epoch: none that is to come.
+sub moment_of ($month, $day, @clock) {
+    my ($year, $now) = ((localtime)[5], time);
+    my @when = (reverse(@clock), $day, $MONTH{$month} // return);
+    for ([$year, -1], [$year, 0], [$year, 1], [$year - 1, -1]) {
+        my $at = mktime(@when, $_->[0], 0, 0, $_->[1]);
+        return $at if defined $at && $at <= $now + 60;
+    }
+    return;
+}
+
+# Raises a class of debugging for so long, and says what it was before, or `?` where the daemon has not said it yet. A
+# process that outlives us puts it back, whatever else it cannot do.
 sub debug ($class, $level, $seconds) {
     make_home();
     fifo();
     my $told = "debug.$$";
+    unlink "$home/$told";
     eval { command(3, 'logger', qw(-p daemon.notice -t ipsecfleet), "$who: D $class $level for $seconds s") };
     outlive(sub {
         my $alone = alone('debug');
-        my $was   = $alone && eval { raise($class, $level) };
-        put_in_place($told, $alone ? defined $was ? $was : ref $@ ? $@->{why} : 'failed' : 'busy');
-        return unless defined $was;
+        put_in_place($told, $alone ? 'raising' : 'busy');
+        return unless $alone;
+        my $before = -s "$place{log}/daemon" // 0;
+        my $raised = eval { locked(sub { ask("D $class $level") }) };
+        eval { put_in_place($told, ref $@ ? $@->{why} : 'failed') }, return unless $raised;
+        my $was = sub { level_before($class, $level, $before) };
+        poll(within(3), sub { defined $was->() });
+        eval { put_in_place($told, $was->() // '?') };
         my $until = now() + $seconds;
         select undef, undef, undef, 0.2 while now() < $until;
-        patiently(sub { ask("D $class $was") });
+        my $back = eval { $was->() } // 0;
+        patiently(sub { ask("D $class $back") });
         unlink "$home/$told";
     });
-    poll($patience, sub { -s "$home/$told" }) or fail(failed => 'nobody says that the level was raised');
-    my $said = slurp("$home/$told");
+    my $said = '';
+    poll($patience, sub { ($said = slurp("$home/$told")) !~ /^(?:|raising)\z/ }) or fail(failed => 'nobody says that the level was raised');
     unlink "$home/$told";
     fail(busy => 'somebody else has raised a class of debugging just now') if $said eq 'busy';
-    fail(failed => $said) unless $said =~ /^\d+\z/;
+    fail(failed => $said) unless $said =~ /^(?:\d+|\?)\z/;
     return $said;
 }
 
@@ -1065,19 +1108,13 @@ sub alone ($name) {
     return flock($lock, LOCK_EX | LOCK_NB) ? $lock : undef;
 }
 
-# Sets the level and returns what it was, by the daemon's own word; 0, with which it starts, if that does not come.
-sub raise ($class, $level) {
-    my $file   = "$place{log}/daemon";
-    my $before = -s $file // 0;
-    locked(sub { ask("D $class $level") });
-    my $was;
-    poll(within(3), sub {
-        my $new = tail($file, $before) // '';
-        ($was) = $new =~ / log_debug_cmd: log level changed from (\d{1,2}) to $level for class $class\b/;
-        $was //= $level if $new =~ / log_debug_cmd: log level unchanged for class $class\b/;
-        return defined $was;
-    });
-    return $was // 0;
+# What a class was at, by the daemon's own word in its log from there on, and no more than we would set: anybody can
+# write such a line.
+sub level_before ($class, $level, $from) {
+    my $new = tail("$place{log}/daemon", $from) // '';
+    my ($was) = $new =~ /^${STAMP}isakmpd(?:\[\d+\])?: log_debug_cmd: log level changed from (\d{1,3}) to $level for class $class$/m
+      ? $6 : $new =~ /^${STAMP}isakmpd(?:\[\d+\])?: log_debug_cmd: log level unchanged for class $class$/m ? $level : undef;
+    return defined $was && $was > $MOST_LEVEL{$class} ? $MOST_LEVEL{$class} : $was;
 }
 
 # --- changes of files ------------------------------------------------------------------

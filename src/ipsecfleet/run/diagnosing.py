@@ -16,7 +16,7 @@ from ipsecfleet.isakmpd.deployed import stored_of
 from ipsecfleet.isakmpd.snapshot import selectors_of, snapshot_of
 from ipsecfleet.isakmpd.status import Sections
 from ipsecfleet.isakmpd.terms import Terms, terms_of
-from ipsecfleet.isakmpd.verbs import DEBUG_CLASSES, Debug, Files, Log, Stored, Verb
+from ipsecfleet.isakmpd.verbs import DEBUG_CLASSES, Debug, Files, Log, Stored, Verb, log_word
 from ipsecfleet.isakmpd.visit import Answer
 from ipsecfleet.model.document import Document
 from ipsecfleet.model.fleet import Gateway
@@ -31,7 +31,6 @@ from ipsecfleet.run.probe import STARE
 from ipsecfleet.run.reading import Reading, document_of
 from ipsecfleet.run.scope import DIAGNOSING, Scope, of_saved, survey
 
-LONGEST_WORD = 200
 LOOKS_KEPT = 20
 """How many looks a new one is compared with, by the oldest of them."""
 
@@ -65,7 +64,8 @@ def diagnosis(reading: Reading, question: Question, earlier: list[Snapshot] | No
     looks = [] if earlier is None else earlier
     witnesses = _compared(witnesses, scope.view.snapshot if question.wait_s else looks[0] if looks else None)
     looks[:] = [*looks[-LOOKS_KEPT:], view.snapshot]
-    troubles = (*raised, *_put_back(question, gateways, witnesses, raised))
+    logs = {r.gateway: witnesses[r.gateway].log if r.gateway in witnesses else Unknown("not read") for r in raised}
+    troubles = tuple(e for r in raised if question.debug for e in _put_back(question.debug, r, logs[r.gateway]))
     return _document(reading, replace(scope, view=view), [t.name for t in meant], witnesses, troubles)
 
 
@@ -76,40 +76,47 @@ def _concerned(scope: Scope, meant: Iterable[Tunnel]) -> list[Gateway]:
     return [g for g in scope.gateways if g.name in names and g.name in view.snapshot.gateways]
 
 
-def _raise(reading: Reading, question: Question, gateways: Sequence[Gateway]) -> tuple[GatewayError, ...]:
-    """Raise a class of debugging everywhere; why not, where that failed."""
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What became of raising a class at one gateway: its level before, None where that was not told; or why not."""
+
+    gateway: str
+    before: int | None = None
+    error: GatewayError | None = None
+
+
+def _raise(reading: Reading, question: Question, gateways: Sequence[Gateway]) -> tuple[Raised, ...]:
+    """Raise a class of debugging everywhere."""
     if question.debug is None:
         return ()
     asked = (question.debug,)
-    return tuple(e for e in (_refusal(g, a) for g, a in reading.prober.visit_all(gateways, lambda _g: asked)) if e)
+    return tuple(_raised(g, answer) for g, answer in reading.prober.visit_all(gateways, lambda _gateway: asked))
 
 
-def _refusal(gateway: Gateway, answer: Answer | GatewayError) -> GatewayError | None:
+def _raised(gateway: Gateway, answer: Answer | GatewayError) -> Raised:
     if isinstance(answer, GatewayError):
-        return answer
+        return Raised(gateway.name, error=answer)
     section = answer.last("debug")
-    if section is not None and section.ok:
-        return None
-    why = section.body.decode("utf-8", "replace") if section is not None else "not done"
-    return GatewayError(f"no debugging on {gateway.name}: {why}", kind="debug", obj=gateway.name)
+    said = section.body.decode("utf-8", "replace") if section is not None else "not done"
+    if section is None or not section.ok:
+        text = f"no debugging on {gateway.name}: {said}"
+        return Raised(gateway.name, error=GatewayError(text, kind="debug", obj=gateway.name))
+    return Raised(gateway.name, int(said) if said.isdecimal() else None)
 
 
-def _put_back(
-    question: Question, gateways: Iterable[Gateway], witnesses: Mapping[str, Witness], raised: Iterable[GatewayError]
-) -> Iterator[IpsecfleetError]:
-    """A warning for each gateway whose log does not say that the level is what it was."""
-    if question.debug is None:
-        return
-    failed = {e.obj for e in raised}
-    number = DEBUG_CLASSES[question.debug.name][0]
-    for gateway in gateways:
-        log = witnesses[gateway.name].log if gateway.name in witnesses else Unknown("not read")
-        levels = () if isinstance(log, Unknown) else [n.details for n in log.notices if n.kind is Kind.LEVEL]
-        mine = [d for d in levels if d[2] == str(number)]
-        if gateway.name not in failed and not (mine and mine[-1][0] == str(question.debug.level)):
-            text = f"that {question.debug.name} on {gateway.name} is back at its level was not seen in its log"
-            hint = f'it is put back by the gateway itself; by hand: "D {number} 0" into its isakmpd.fifo'
-            yield GatewayError(text, kind="debug", obj=gateway.name, hint=hint)
+def _put_back(debug: Debug, raised: Raised, log: Told | Unknown) -> Iterator[GatewayError]:
+    """Why it failed; and where the log does not say that the level is what it was, a warning."""
+    if raised.error is not None:
+        yield raised.error
+        if raised.error.kind == "debug":
+            return
+    number = DEBUG_CLASSES[debug.name][0]
+    levels = () if isinstance(log, Unknown) else [n.details for n in log.notices if n.kind is Kind.LEVEL]
+    mine = [d for d in levels if d[-1] == str(number)]
+    if not mine or (len(mine[-1]) > 1 and mine[-1][0] != str(debug.level)):
+        text = f"that {debug.name} on {raised.gateway} is back at its level was not seen in its log"
+        hint = f'it is put back by the gateway itself; by hand: "D {number} {raised.before or 0}" into its isakmpd.fifo'
+        yield GatewayError(text, kind="debug", obj=raised.gateway, hint=hint)
 
 
 def _closer(
@@ -134,8 +141,8 @@ def _questions(view: View, meant: Iterable[Tunnel], gateway: Gateway, back_s: in
     paths = {conf_path(view, t, e) for t in meant for e in t.ends if e.gateway == gateway.name}
     files = sorted(p for p in paths if p is not None)
     words = {w for t in meant for w in _words(view, t, gateway)} | set(files)
-    known = sorted(w for w in words if len(w) <= LONGEST_WORD and Log(1, (w,)))
-    return (*STARE, Files(), *map(Stored, files), Log(back_s, tuple(known)))
+    known = tuple(sorted(filter(log_word.fullmatch, words)))
+    return (*STARE, Files(), *map(Stored, files), Log(back_s, known))
 
 
 def _words(view: View, tunnel: Tunnel, gateway: Gateway) -> Iterator[str]:

@@ -40,6 +40,9 @@ REFUSALS = frozenset({
 """What says why a message was refused."""
 
 NO_COOKIE = "0" * 16
+LOG_SIZE = 199
+"""Characters after which the daemon cuts a line of its log."""
+
 SEVERAL = 2
 
 
@@ -213,7 +216,7 @@ class Side:
             terms = self.terms or self.filed_terms
             return terms.expected_id == notice.details[0] if terms is not None else self._alone_half_open()
         if notice.kind is Kind.UNKNOWN_NETWORKS:
-            return same_address(notice.about, self.end.peer) and self._is_ours(notice.details)
+            return same_address(notice.about, self.end.peer) and self._is_ours(notice)
         if notice.kind is Kind.UNANSWERED and same_address(notice.about, self.end.peer):
             names = {(self.end.connection or "").lower(), (self.phase1 or "").lower()}
             return notice.details[0].lower() in names or not (names - {""})
@@ -225,12 +228,16 @@ class Side:
         peers = [sa.dst for sa in self._sas if sa.name is None and sa.phase == 1]
         return bool(peers) and all(same_address(peer, self.end.peer) for peer in peers)
 
-    def _is_ours(self, ids: tuple[str, ...]) -> bool:
-        """Whether networks that a peer proposed are those of this end, which the peer sees the other way round."""
+    def _is_ours(self, notice: Notice) -> bool:
+        """Whether networks that a peer proposed are those of this end, which the peer sees the other way round.
+
+        In a line that the daemon has cut off the second one is not whole.
+        """
         networks = self.end.selectors
-        if networks is None or len(ids) < len(("initiator", "responder")):
+        if networks is None:
             return True
-        return (parse_network(ids[0]), parse_network(ids[1])) == (networks.remote.net, networks.local.net)
+        theirs, ours = map(parse_network, notice.details)
+        return theirs == networks.remote.net and (ours == networks.local.net or len(notice.text) >= LOG_SIZE)
 
     def refusal(self) -> Notice | None:
         """The last reason for which it refused its peer, if that is recent."""

@@ -73,10 +73,9 @@ def _proposal(case: Case, side: Side, other: Side | None, reason: Notice) -> Ver
     if objections == ():
         return None
     lines = side.with_it(reason)
-    told = dict.fromkeys(
-        n.details for n in lines if n.kind is Kind.ATTRIBUTE and len(n.details) == len(("tag", "got", "expected"))
-    )
-    pairs = [*told] or [(o.attribute, o.offered, o.accepted) for o in objections or ()]
+    logged = dict.fromkeys(n.details for n in lines if n.kind is Kind.ATTRIBUTE)
+    known = [(o.attribute, o.offered, o.accepted) for o in objections or ()]
+    pairs = known or [(d[0], d[1], d[2]) for d in logged]
     whom = _called_by_us(side, other)
     what = "; ".join(f"{tag}: {whom} offers {got}, {side.name} accepts {wanted}" for tag, got, wanted in pairs)
     confs = [follows(f"by their confs {o.attribute} is {o.offered} there, {o.accepted} here") for o in objections or ()]
