@@ -66,7 +66,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 def _logs(lab: Lab) -> list[Path]:
     """What the gateways' system logs got."""
-    return [*lab.root.glob("gateways/*/log")]
+    return [*lab.root.glob("gateways/*/log/*")]
 
 
 def test_this_would_find_it(tmp_path: Path) -> None:

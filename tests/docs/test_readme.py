@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 from said import FENCE, ROOT, commands_in, commands_of, parse
 
-DOCUMENTS = ("README.md", "docs/concepts.md", "docs/safety.md", "docs/recipes.md", "docs/staggering.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/concepts.md",
+    "docs/safety.md",
+    "docs/recipes.md",
+    "docs/staggering.md",
+    "docs/diagnosing.md",
+    "docs/reaching.md",
+)
 WITH_COMMANDS = ("README.md", "docs/safety.md", "docs/recipes.md", "docs/staggering.md")
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 README = (ROOT / "README.md").read_text(encoding="utf-8")

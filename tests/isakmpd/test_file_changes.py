@@ -20,7 +20,7 @@ from ipsecfleet.model.secret import Secret
 from ipsecfleet.model.snapshot import Unknown
 
 SOAK = bool(os.environ.get("IPSECFLEET_SOAK"))
-RACES = 300 if SOAK else 6
+RACES = 300 if SOAK else 2
 KEY = "0123456789abcdef0123456789abcdef"
 LOCK = Lock(600)
 OLD = 'ike esp from 172.16.1.0/24 to 192.168.1.0/24 peer 10.2.1.1 psk "old"\n'

@@ -283,7 +283,7 @@ def spis(ipsecfleet: Operator) -> dict[str, Any]:
 def assert_logged(gateway: GatewayDir, ran: Ran, line: str) -> None:
     """A line of the gateway's log names the run, who it was, and what was written."""
     run = f" hub-fra1 ipsecfleet: {ran.json['run']} "
-    logged = [text for text in gateway.log.read_text().splitlines() if run in text]
+    logged = [text for text in gateway.daemon_log.read_text().splitlines() if run in text]
     assert any(line in text.partition(": ")[2].partition(": ")[2].split("; ") for text in logged), logged
 
 
