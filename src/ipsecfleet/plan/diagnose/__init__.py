@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipsecfleet.model.diagnosis import Diagnosis, Evidence, Strength
 from ipsecfleet.model.notice import Kind
 from ipsecfleet.model.tunnel import Tunnel
-from ipsecfleet.plan.diagnose import negotiation, standing
+from ipsecfleet.plan.diagnose import attempts, lists, refusals, standing
 from ipsecfleet.plan.diagnose.case import Case, Witness, cases
 from ipsecfleet.plan.diagnose.facts import facts_of
 from ipsecfleet.plan.diagnose.verdict import Verdict, quoted
@@ -21,23 +21,23 @@ __all__ = ["Witness", "diagnose"]
 RULES: tuple[Callable[[Case], Verdict | None], ...] = (
     standing.well,
     standing.passive_group,
-    standing.held,
-    standing.reloading,
-    standing.not_loaded,
+    lists.held,
+    lists.reloading,
+    lists.not_loaded,
     standing.doubled,
     standing.disagreeing,
     standing.black_hole,
-    standing.taken_off,
-    negotiation.refused,
-    negotiation.locked_out,
-    negotiation.by_confs,
-    negotiation.between,
-    standing.unmirrored,
-    negotiation.one_end,
-    negotiation.peer_begins,
-    standing.nobody_begins,
-    negotiation.passive,
-    negotiation.between_attempts,
+    lists.taken_off,
+    refusals.refused,
+    attempts.locked_out,
+    refusals.by_confs,
+    attempts.between,
+    lists.unmirrored,
+    attempts.one_end,
+    attempts.peer_begins,
+    lists.nobody_begins,
+    attempts.passive,
+    attempts.between_attempts,
 )
 """In the order in which they are asked."""
 
@@ -45,7 +45,7 @@ RULES: tuple[Callable[[Case], Verdict | None], ...] = (
 def diagnose(view: View, tunnel: Tunnel, witnesses: Mapping[str, Witness]) -> Iterator[Diagnosis]:
     """What is the matter with each pair of networks of a tunnel."""
     for case in cases(view, tunnel, witnesses):
-        said = _gone(view, case) or next(filter(None, (rule(case) for rule in RULES)), None) or negotiation.unread(case)
+        said = _gone(view, case) or next(filter(None, (rule(case) for rule in RULES)), None) or attempts.unread(case)
         yield Diagnosis(
             tunnel=tunnel.name,
             state=case.state,

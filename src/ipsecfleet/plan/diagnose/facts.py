@@ -7,7 +7,8 @@ from ipsecfleet.model.diagnosis import EndFacts
 from ipsecfleet.model.sa import Exchange
 from ipsecfleet.model.snapshot import Unknown
 from ipsecfleet.plan.diagnose.case import Side
-from ipsecfleet.plan.diagnose.standing import flows, listed
+from ipsecfleet.plan.diagnose.standing import flows
+from ipsecfleet.plan.diagnose.verdict import listed
 
 
 def facts_of(side: Side) -> EndFacts:

@@ -1,0 +1,226 @@
+"""Verdicts by what was refused, and by terms that cannot meet: what the responder says, and what both confs say.
+
+The initiator never learns why it is refused; the responder says it in its log (groundtruth 1.4). A reason is of the past
+where a newer attempt came further, or where what it says is not so any more, as two keys that are equal now. Where no log
+says anything, the terms of both ends can still tell that an attempt must fail.
+"""
+
+from collections.abc import Callable, Mapping
+
+from ipsecfleet.isakmpd.terms import Objection
+from ipsecfleet.model.diagnosis import Cause
+from ipsecfleet.model.notice import Kind, Notice
+from ipsecfleet.plan.diagnose.case import ATTEMPT_S, Case, Side
+from ipsecfleet.plan.diagnose.verdict import (
+    Verdict,
+    command,
+    follows,
+    gave_up,
+    half_up,
+    name_of,
+    quoted,
+    reached,
+    seen,
+    stuck,
+    to_correct,
+)
+
+SLACK_S = 5.0
+"""How far two gateways' looks, and the whole seconds of their logs, can be apart."""
+
+
+def refused(case: Case) -> Verdict | None:
+    """The last attempt was refused, and the end that refused it says why."""
+    for side in case.sides:
+        reason = side.refusal()
+        if reason is None:
+            continue
+        judge = _REASONS[reason.kind]
+        other = next((s for s in case.sides if s is not side), None)
+        if _is_past(reason, side, other):
+            continue
+        return judge(case, side, other, reason)
+    return None
+
+
+def _is_past(reason: Notice, side: Side, other: Side | None) -> bool:
+    """Whether a newer attempt came further than this one, or is of an earlier success."""
+    success = next(side.notices(Kind.PHASE2_DONE if _is_phase2(reason) else Kind.PHASE1_DONE), None)
+    if success is not None and success.at > reason.at:
+        return True
+    exchange = other.trying() if other is not None else None
+    if exchange is None or exchange.ends_in_s is None:
+        return False
+    began_s = ATTEMPT_S - exchange.ends_in_s
+    older = side.age_s(reason) > began_s + SLACK_S * side.scale
+    return older and (
+        reached(exchange) > (0 if reason.kind is Kind.NO_PROPOSAL else 1) or exchange.phase != _phase(reason)
+    )
+
+
+def _is_phase2(reason: Notice) -> bool:
+    return _phase(reason) == 2
+
+
+def _phase(reason: Notice) -> int:
+    return 2 if reason.kind in {Kind.UNKNOWN_NETWORKS, Kind.POLICY, Kind.UNKNOWN_COOKIE} else 1
+
+
+def _proposal(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdict | None:
+    objections = _objections(side, other)
+    if objections == ():
+        return None
+    lines = side.with_it(reason)
+    logged = dict.fromkeys(n.details for n in lines if n.kind is Kind.ATTRIBUTE)
+    known = [(o.attribute, o.offered, o.accepted) for o in objections or ()]
+    pairs = known or [(d[0], d[1], d[2]) for d in logged]
+    whom = name_of(side, other)
+    what = "; ".join(f"{tag}: {whom} offers {got}, {side.name} accepts {wanted}" for tag, got, wanted in pairs)
+    confs = [follows(f"by their confs {o.attribute} is {o.offered} there, {o.accepted} here") for o in objections or ()]
+    return Verdict(
+        Cause.PHASE1_PROPOSAL,
+        f"{side.name} accepts no transform of phase 1 that {whom} offers" + (f" ({what})" if what else ""),
+        (*quoted(side, *lines), *confs, *gave_up(other)),
+        next=to_correct(case),
+    )
+
+
+def _objections(accepting: Side, offering: Side | None) -> tuple[Objection, ...] | None:
+    """Why the transforms of the one do not fit the other's, by what their daemons have; None where that is not known."""
+    ours, theirs = accepting.terms, offering.terms if offering is not None else None
+    if ours is None or theirs is None or not ours.transforms or not theirs.transforms:
+        return None
+    return ours.objections(theirs)
+
+
+def _psk(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdict | None:
+    same = _same_key(side, other)
+    if same is True:
+        return None
+    keys = (seen(side, f"its key is not that of {other.name}, by their hashes"),) if other and same is False else ()
+    return Verdict(
+        Cause.WRONG_PSK,
+        f"{side.name} cannot read what {name_of(side, other)} encrypts: their pre-shared keys differ",
+        (*quoted(side, *side.with_it(reason)), *keys, *stuck(other), *gave_up(other)),
+        next=to_correct(case),
+    )
+
+
+def _same_key(side: Side, other: Side | None) -> bool | None:
+    keys = [s.terms.key for s in (side, other) if s is not None and s.terms is not None]
+    return keys[0] == keys[1] if len(keys) > 1 and None not in keys else None
+
+
+def _no_key(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdict | None:
+    text = f"{side.name} has no usable key for {name_of(side, other)}"
+    return Verdict(Cause.WRONG_PSK, text, (*quoted(side, reason), *gave_up(other)), next=to_correct(case))
+
+
+def _identity(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdict | None:
+    expected = reason.details[0]
+    own = (other.terms.own_id or other.address) if other is not None and other.terms is not None else None
+    if own == expected:
+        return None
+    is_called = f", which calls itself {own}" if own is not None else ""
+    confs = (seen(other, f"calls itself {own} (srcid)"),) if other is not None and own is not None else ()
+    return Verdict(
+        Cause.ID_MISMATCH,
+        f"{side.name} expects {expected} of {name_of(side, other)}{is_called}",
+        (*quoted(side, reason), seen(side, f"expects {expected} (dstid)"), *confs, *stuck(other), *gave_up(other)),
+        next=to_correct(case),
+    )
+
+
+def _networks(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdict | None:
+    lines = quoted(side, *side.with_it(reason))
+    if side.end.connection is not None:
+        text = f"{side.name} refuses the networks of {name_of(side, other)}, although its lists have them"
+        return Verdict(
+            Cause.PHASE2_REFUSED, text, (*lines, *half_up(other), *gave_up(other)), next=(command("diff", case),)
+        )
+    has = tuple(seen(side, f"with {side.peer} it has {c.selectors}") for c in side.siblings())
+    return Verdict(
+        Cause.NETWORKS_UNKNOWN,
+        f"{side.name} has no connection for what {name_of(side, other)} proposes, from {_from(side)}",
+        (*lines, *has, *half_up(other), *gave_up(other)),
+        next=to_correct(case),
+    )
+
+
+def _from(side: Side) -> str:
+    networks = side.end.selectors
+    return f"{networks.remote} to {networks.local}" if networks is not None else "its networks"
+
+
+def _policy(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdict | None:
+    text = f"{side.name} refuses phase 2 by its policy: isakmpd runs there without -K"
+    return Verdict(
+        Cause.PHASE2_REFUSED, text, (*quoted(side, *side.with_it(reason)), *gave_up(other)), next=to_correct(case)
+    )
+
+
+def _cookie(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdict | None:
+    used = other is None or any(sa.icookie == reason.details[0] for sa in other.end.phase1_sas)
+    if not used or side.end.live or side.has_cookie(reason.details[0]):
+        return None
+    return Verdict(
+        Cause.PHASE2_REFUSED,
+        f"{side.name} does not know the phase 1 that {name_of(side, other)} uses",
+        (*quoted(side, *side.with_it(reason)), *half_up(other), *gave_up(other)),
+        next=(command("down", case), command("up", case)),
+    )
+
+
+_REASONS: Mapping[Kind, Callable[[Case, Side, Side | None, Notice], Verdict | None]] = {
+    Kind.NO_PROPOSAL: _proposal,
+    Kind.UNREADABLE: _psk,
+    Kind.WRONG_ID: _identity,
+    Kind.NO_KEY: _no_key,
+    Kind.UNKNOWN_NETWORKS: _networks,
+    Kind.POLICY: _policy,
+    Kind.UNKNOWN_COOKIE: _cookie,
+}
+"""What each kind of refusal comes to; None where it is of the past."""
+
+
+def by_confs(case: Case) -> Verdict | None:
+    """An attempt fails where the confs of both ends say that it must, although no log says so."""
+    near, far = case.near, case.far
+    attempt = near.trying(1) if near is not None else None
+    if near is None or far is None or attempt is None:
+        return None
+    if reached(attempt) == 0:
+        return _by_proposals(case, near, far)
+    return _by_keys(case, near, far) or _by_ids(case, near, far)
+
+
+def _by_proposals(case: Case, near: Side, far: Side) -> Verdict | None:
+    objections = _objections(far, near)
+    if not objections or not far.half_open():
+        return None
+    what = "; ".join(
+        f"{o.attribute}: {near.name} offers {o.offered}, {far.name} accepts {o.accepted}" for o in objections
+    )
+    evidence = (seen(far, "has heard the first message, and not answered it"), follows(what))
+    return Verdict(Cause.PHASE1_PROPOSAL, f"no transform of phase 1 fits ({what})", evidence, next=to_correct(case))
+
+
+def _by_keys(case: Case, near: Side, far: Side) -> Verdict | None:
+    if _same_key(near, far) is not False:
+        return None
+    evidence = (*stuck(near), seen(far, f"its key is not that of {near.name}, by their hashes"))
+    return Verdict(Cause.WRONG_PSK, "the pre-shared keys of the two ends differ", evidence, next=to_correct(case))
+
+
+def _by_ids(case: Case, near: Side, far: Side) -> Verdict | None:
+    for one, other in ((near, far), (far, near)):
+        own, expected = _called(one), other.terms.expected_id if other.terms is not None else None
+        if expected is not None and own is not None and expected != own:
+            evidence = (*stuck(near), seen(one, f"calls itself {own}"), seen(other, f"expects {expected}"))
+            text = f"{other.name} expects {expected}, and {one.name} calls itself {own}"
+            return Verdict(Cause.ID_MISMATCH, text, evidence, next=to_correct(case))
+    return None
+
+
+def _called(side: Side) -> str | None:
+    return (side.terms.own_id or side.address) if side.terms is not None else None
