@@ -132,9 +132,12 @@ def test_a_tunnel_that_no_inventory_names_has_both_its_ends_too() -> None:
 def test_a_log_that_cannot_be_read_leaves_what_follows() -> None:
     sim = again(pair(), ("branch", f"C set [peer-{HUB}]:Authentication=another force"))
     sim.parts["branch", "log"] = ("missing", b"/var/log/daemon: No such file or directory")
-    found = sim.diagnosis("oslo")
+    document = sim.diagnose(tunnels=["oslo"])
+    (found,) = document.diagnoses or ()
     assert found.cause is Cause.WRONG_PSK
     assert any("by their hashes" in e.text for e in found.evidence)
+    unread = "the log of branch could not be read: missing: /var/log/daemon: No such file or directory"
+    assert unread in [w.message for w in document.warnings]
 
 
 def test_what_is_well_is_not_told_unless_it_was_asked_for() -> None:

@@ -172,7 +172,7 @@ def diagnose(
     reading = _reading(session, selecting.selection(), from_snapshot)
     wait_s = _positive(look_for, 20.0, "--for") if look_for is not None or debug_class is not None else 0.0
     debug = _debug(debug_class, wait_s / session.fleet.time_scale) if debug_class is not None else None
-    question = Question(_positive(since, 1800.0, "--since"), wait_s, debug, session.pause)
+    question = Question(_positive(since, 1800.0, "--since"), wait_s, None if session.dry else debug, session.pause)
     if watch is None:
         return diagnosis(reading, question)
     from ipsecfleet.cli.watching import Watch

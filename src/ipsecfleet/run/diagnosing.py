@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ipsecfleet.errors import Exit, GatewayError, IpsecfleetError, foremost
+from ipsecfleet.errors import Exit, GatewayError, foremost
 from ipsecfleet.isakmpd import host, notices, status
 from ipsecfleet.isakmpd.deployed import stored_of
 from ipsecfleet.isakmpd.snapshot import selectors_of, snapshot_of
@@ -24,7 +24,7 @@ from ipsecfleet.model.notice import Kind
 from ipsecfleet.model.notice import Log as Told
 from ipsecfleet.model.snapshot import GatewaySnapshot, Snapshot, Unknown
 from ipsecfleet.model.tunnel import Tunnel
-from ipsecfleet.plan.diagnose import Witness, diagnose
+from ipsecfleet.plan.diagnose import RECENT_S, Witness, diagnose
 from ipsecfleet.plan.files import conf_path
 from ipsecfleet.plan.view import View
 from ipsecfleet.run.probe import STARE
@@ -52,10 +52,9 @@ def diagnosis(reading: Reading, question: Question, earlier: list[Snapshot] | No
     """What is the matter with the selected tunnels; looks are compared with those `earlier`, and join them."""
     if reading.snapshot is not None:
         scope = of_saved(reading.fleet, reading.selection, reading.snapshot)
-        return _document(reading, scope, [t.name for t in scope.chosen], {}, ())
+        return _document(reading, scope, _meant(reading, scope), {})
     scope = survey(reading.prober, reading.fleet, reading.selection, STARE, DIAGNOSING)
-    named = reading.selection.names_tunnels
-    meant = [t for t in scope.chosen if named or not all(d.well for d in diagnose(scope.view, t, {}))]
+    meant = _meant(reading, scope)
     gateways = _concerned(scope, meant)
     raised = _raise(reading, question, gateways)
     if question.wait_s and gateways:
@@ -65,8 +64,28 @@ def diagnosis(reading: Reading, question: Question, earlier: list[Snapshot] | No
     witnesses = _compared(witnesses, scope.view.snapshot if question.wait_s else looks[0] if looks else None)
     looks[:] = [*looks[-LOOKS_KEPT:], view.snapshot]
     logs = {r.gateway: witnesses[r.gateway].log if r.gateway in witnesses else Unknown("not read") for r in raised}
-    troubles = tuple(e for r in raised if question.debug for e in _put_back(question.debug, r, logs[r.gateway]))
-    return _document(reading, replace(scope, view=view), [t.name for t in meant], witnesses, troubles)
+    document = _document(reading, replace(scope, view=view), meant, witnesses)
+    back = (e for r in raised if question.debug for e in _put_back(question.debug, r, logs[r.gateway]))
+    ill = any(not d.well for d in document.diagnoses or ())
+    unread = (e for name, w in witnesses.items() if ill for e in _log_troubles(name, w, view))
+    return replace(document, warnings=(*back, *unread))
+
+
+def _meant(reading: Reading, scope: Scope) -> list[Tunnel]:
+    """The tunnels that are selected by name, or else those that are not well."""
+    named = reading.selection.names_tunnels
+    return [t for t in scope.chosen if named or not all(d.well for d in diagnose(scope.view, t, {}))]
+
+
+def _log_troubles(gateway: str, witness: Witness, view: View) -> Iterator[GatewayError]:
+    """That a log could not be read, or does not reach back as far as the last attempts."""
+    seen, log = view.seen(gateway), witness.log
+    if isinstance(log, Unknown):
+        text, hint = f"the log of {gateway} could not be read: {log.why}", "what it would say is not known"
+        yield GatewayError(text, kind="log", obj=gateway, hint=hint)
+    elif seen is not None and seen.at is not None and log.begins > seen.at - RECENT_S / view.fleet.time_scale:
+        text = f"the log of {gateway} begins {seen.at - log.begins:.0f} s ago, after the last attempts may have been"
+        yield GatewayError(text, kind="log", obj=gateway, hint="run this again later")
 
 
 def _concerned(scope: Scope, meant: Iterable[Tunnel]) -> list[Gateway]:
@@ -186,15 +205,9 @@ def _compared(witnesses: Mapping[str, Witness], before: Snapshot | None) -> dict
     return {name: replace(w, before=looks.get(name)) for name, w in witnesses.items()}
 
 
-def _document(
-    reading: Reading,
-    scope: Scope,
-    names: Iterable[str],
-    witnesses: Mapping[str, Witness],
-    troubles: Iterable[IpsecfleetError],
-) -> Document:
-    meant = frozenset(names)
+def _document(reading: Reading, scope: Scope, tunnels: Iterable[Tunnel], witnesses: Mapping[str, Witness]) -> Document:
+    meant = frozenset(t.name for t in tunnels)
     found = tuple(d for t in scope.view.tunnels if t.name in meant for d in diagnose(scope.view, t, witnesses))
     document = document_of("diagnose", scope, reading.selection)
     code = foremost([document.exit_code, *([Exit.FINDINGS] if any(not d.well for d in found) else [])])
-    return replace(document, diagnoses=found, warnings=tuple(troubles), exit_code=code, result=code.word)
+    return replace(document, diagnoses=found, exit_code=code, result=code.word)

@@ -11,12 +11,12 @@ from ipsecfleet.model.diagnosis import Diagnosis, Evidence, Strength
 from ipsecfleet.model.notice import Kind
 from ipsecfleet.model.tunnel import Tunnel
 from ipsecfleet.plan.diagnose import attempts, lists, refusals, standing
-from ipsecfleet.plan.diagnose.case import Case, Witness, cases
+from ipsecfleet.plan.diagnose.case import RECENT_S, Case, Witness, cases
 from ipsecfleet.plan.diagnose.facts import facts_of
 from ipsecfleet.plan.diagnose.verdict import Verdict, quoted
 from ipsecfleet.plan.view import View
 
-__all__ = ["Witness", "diagnose"]
+__all__ = ["RECENT_S", "Witness", "diagnose"]
 
 RULES: tuple[Callable[[Case], Verdict | None], ...] = (
     standing.well,
