@@ -32,7 +32,7 @@ def play(own: Lab, fault: str, seconds: float, peer: str = HUB) -> dict:
     own.run("lab", "fault", fault, peer, "--dir", str(own.root))
     own.advance(seconds)
     for _ in range(8):
-        said = own.run("diagnose", *OSLO, "-o", "json")
+        said = own.run("diagnose", *OSLO, "-o", "json", *(("--for", "130s") if fault == "stalled" else ()))
         if said.json["diagnoses"][0]["cause"] is not None:
             break
         own.advance(20)

@@ -15,12 +15,12 @@ from ipsecfleet.render import RENDERERS
 WHO = (("hub", "branch"), ("hub",), ("branch",))
 HEAD = "| what is the matter | both ends are ours | the hub alone is | the branch alone is |\n|---|---|---|---|\n"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "diagnosing.md"
-PASSIVE = {"wait_s": 70.0}
+TWO_LOOKS = {"the hub is in passive mode": 70.0, "the branch refuses phase 2": 130.0}
+"""What shows only when it is looked at again, after so many seconds."""
 
 
 def told(name: str, who: tuple[str, ...] = WHO[0]) -> Diagnosis:
-    story, cause = STORIES[name]
-    return only(story(), who).diagnosis("oslo", **(PASSIVE if cause is Cause.PASSIVE_MODE else {}))
+    return only(STORIES[name][0](), who).diagnosis("oslo", wait_s=TWO_LOOKS.get(name, 0.0))
 
 
 def cell(found: Diagnosis) -> str:
@@ -112,6 +112,29 @@ def test_a_mended_key_is_not_blamed_for_what_comes_after() -> None:
     sim.world.cut(BRANCH)
     sim.settle(40)
     assert sim.diagnosis("oslo").cause is not Cause.WRONG_PSK
+
+
+def test_networks_that_were_loaded_since_are_not_called_refused() -> None:
+    sim = STORIES["the conf is unloaded at the branch"][0]()
+    sim.ipsecctl("branch", "-f", "/etc/IPsec/oslo.conf")
+    sim.settle(6)
+    found = sim.diagnosis("oslo")
+    assert (found.cause, [s.tells for s in found.open][:1]) == (None, ["the next attempt succeeds"]), found
+
+
+def test_a_proposal_that_is_accepted_since_is_not_called_refused() -> None:
+    """The peer is not ours: that a newer attempt of his was answered says it."""
+    sim = only(STORIES["hashes of phase 1 differ"][0](), ("branch",))
+    sim.daemon("branch").misset("phase1-transform-", {"HASH_ALGORITHM": "SHA"})
+    sim.daemon("branch").faults.wrong_psk.add(HUB)
+    sim.settle(85)
+    assert sim.diagnosis("oslo").cause is not Cause.PHASE1_PROPOSAL
+
+
+def test_a_pid_file_that_is_stale_is_no_dead_daemon_as_long_as_it_answers() -> None:
+    sim = pair()
+    sim.parts["branch", "host"] = ("ok", f"time {sim.world.now}\nfifo fifo\npid stale\n".encode())
+    assert sim.diagnosis("oslo").well
 
 
 def test_between_two_attempts_the_last_refusal_counts() -> None:

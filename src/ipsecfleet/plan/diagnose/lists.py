@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ipsecfleet.model.diagnosis import Cause, Evidence, Suspect
+from ipsecfleet.model.net import same_address
 from ipsecfleet.model.notice import Kind
 from ipsecfleet.model.snapshot import Listing, Unknown
 from ipsecfleet.model.tunnel import State
@@ -13,7 +14,7 @@ from ipsecfleet.plan.diagnose.verdict import Verdict, by_whom, command, listed, 
 def held(case: Case) -> Verdict | None:
     """Somebody holds it, or its peer, with ipsecfleet."""
     for side in case.sides:
-        peer_off = side.end.peer in side.seen.held_peers
+        peer_off = any(same_address(peer, side.end.peer) for peer in side.seen.held_peers)
         if side.end.listing.held or (peer_off and not side.end.live):
             what = f"stands in {listed(side)}" if side.end.listing.held else f"{side.peer} stands in Held-Peers"
             return Verdict(

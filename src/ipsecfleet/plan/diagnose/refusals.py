@@ -8,8 +8,10 @@ says anything, the terms of both ends can still tell that an attempt must fail.
 from collections.abc import Callable, Mapping
 
 from ipsecfleet.isakmpd.terms import Objection
-from ipsecfleet.model.diagnosis import Cause
+from ipsecfleet.model.diagnosis import Cause, Suspect
 from ipsecfleet.model.notice import Kind, Notice
+from ipsecfleet.model.sa import Exchange
+from ipsecfleet.model.snapshot import Listing, Unknown
 from ipsecfleet.plan.diagnose.case import ATTEMPT_S, Case, Side
 from ipsecfleet.plan.diagnose.verdict import (
     Verdict,
@@ -48,14 +50,18 @@ def _is_past(reason: Notice, side: Side, other: Side | None) -> bool:
     success = next(side.notices(Kind.PHASE2_DONE if _is_phase2(reason) else Kind.PHASE1_DONE), None)
     if success is not None and success.at > reason.at:
         return True
-    exchange = other.trying() if other is not None else None
+    exchange = other.trying() if other is not None else side.answering()
     if exchange is None or exchange.ends_in_s is None:
         return False
     began_s = ATTEMPT_S - exchange.ends_in_s
+    came = reached(exchange) if exchange.ours else _came(exchange)
     older = side.age_s(reason) > began_s + SLACK_S * side.scale
-    return older and (
-        reached(exchange) > (0 if reason.kind is Kind.NO_PROPOSAL else 1) or exchange.phase != _phase(reason)
-    )
+    return older and (came > (0 if reason.kind is Kind.NO_PROPOSAL else 1) or exchange.phase != _phase(reason))
+
+
+def _came(exchange: Exchange) -> int:
+    """The same of an attempt of the peer: 0 it was not answered, 1 it was, 2 phase 1 stands."""
+    return 2 if exchange.phase > 1 else int(exchange.step > 1)
 
 
 def _is_phase2(reason: Notice) -> bool:
@@ -133,6 +139,13 @@ def _identity(case: Case, side: Side, other: Side | None, reason: Notice) -> Ver
 
 def _networks(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdict | None:
     lines = quoted(side, *side.with_it(reason))
+    if side.end.connection is not None and not _had_it_before(side, reason):
+        text = f"{side.name} refused the networks of {name_of(side, other)} {side.age_s(reason):.0f} s ago, and has them now"
+        could_be = (
+            Suspect("they were not loaded then", "the next attempt succeeds"),
+            Suspect(Cause.PHASE2_REFUSED.value, "the next attempt is refused, too"),
+        )
+        return Verdict(None, text, (*lines, *half_up(other)), could_be, (command("diagnose", case, "--for 130s"),))
     if side.end.connection is not None:
         text = f"{side.name} refuses the networks of {name_of(side, other)}, although its lists have them"
         return Verdict(
@@ -145,6 +158,14 @@ def _networks(case: Case, side: Side, other: Side | None, reason: Notice) -> Ver
         (*lines, *has, *half_up(other), *gave_up(other)),
         next=to_correct(case),
     )
+
+
+def _had_it_before(side: Side, reason: Notice) -> bool:
+    """Whether an earlier look showed the connection in a list, and the refusal came after that."""
+    before = side.witness.before
+    known = before.connections if before is not None and not isinstance(before.connections, Unknown) else ()
+    listed = any(c.name == side.end.connection and c.listing in {Listing.ACTIVE, Listing.PASSIVE} for c in known)
+    return listed and before is not None and before.at is not None and before.at < reason.at
 
 
 def _from(side: Side) -> str:

@@ -21,7 +21,7 @@ _FIFO = {
 
 def daemon_gone(gateway: str, looked: GatewaySnapshot | None) -> Verdict | None:
     """The daemon of a gateway does not run, does not answer, or cannot be asked."""
-    if looked is None:
+    if looked is None or not isinstance(looked.sas, Unknown):
         return None
     if looked.fifo in _FIFO:
         return Verdict(
@@ -38,7 +38,7 @@ def daemon_gone(gateway: str, looked: GatewaySnapshot | None) -> Verdict | None:
         return Verdict(
             Cause.DAEMON_DEAD, f"isakmpd on {gateway} does not run", (seen(gateway, what),), next=_start(gateway)
         )
-    if isinstance(looked.sas, Unknown) and looked.sas.why.startswith("no-answer"):
+    if looked.sas.why.startswith("no-answer"):
         why = (seen(gateway, f"it runs, and did not answer: {looked.sas.why.partition(': ')[2] or looked.sas.why}"),)
         text = f"isakmpd on {gateway} is busy, or hangs"
         wait = (f"ipsecfleet diagnose -g {gateway} --timeout 60s", f"ipsecfleet forecast -g {gateway}")
