@@ -58,6 +58,7 @@ def test_a_silent_peer() -> None:
             icookie="f9546c6a1bca50a7",
             rcookie="0" * 16,
             ends_in_s=105,
+            ends_after_s=105,
             peer="10.2.77.77",
         ),
     )
@@ -140,10 +141,11 @@ def test_exchanges_follow_each_other_without_the_last_line() -> None:
     assert [found.name for found in parse((first.format("a") + first.format("b")).encode()).exchanges] == ["a", "b"]
 
 
-def test_timers_do_not_say_whose_they_are_so_the_last_is_told_for_each() -> None:
+def test_timers_do_not_say_whose_they_are_so_the_first_and_the_last_are_told_for_each() -> None:
     one = f"exchange_report: 0x1 a p policy initiator phase 1 doi 1 exchange 2 step 1\n{COOKIES}\n"
     timer = "timer_report: event exchange_free_aux(0x2) scheduled in {} seconds\n"
-    assert [e.ends_in_s for e in parse((one * 2 + timer.format(7) + timer.format(90)).encode()).exchanges] == [90, 90]
+    both = parse((one * 2 + timer.format(7) + timer.format(90)).encode()).exchanges
+    assert [(e.ends_after_s, e.ends_in_s) for e in both] == [(7, 90), (7, 90)]
     assert [e.ends_in_s for e in parse((one * 2 + timer.format(7)).encode()).exchanges] == [None, None]
     assert parse(timer.format(7).encode()).exchanges == ()
 

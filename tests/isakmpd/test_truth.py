@@ -113,7 +113,7 @@ def test_rekeying_is_an_unfinished_phase_2_of_ours(running: Exchange, state: str
 
 def test_fading_is_told() -> None:
     end = only(replace(UP, sas=(sa(flags=0x11, hard=142),)))
-    assert (end.state, end.note) == ("up", "nobody renews it, gone in 142 s")
+    assert (end.state, end.note) == ("up", "gone in 142 s unless its peer renews it")
 
 
 def test_held_comes_before_half_up() -> None:

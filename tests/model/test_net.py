@@ -17,6 +17,8 @@ from ipsecfleet.model.net import Selector, Selectors, canonical_address, parse_n
         ("172.16.0.0/255.255.0.0", "172.16.0.0/16"),
         ("2001:DB8::1", "2001:db8::1/128"),
         ("2001:db8:1::/64", "2001:db8:1::/64"),
+        ("2001:db8:1::/ffff:ffff:ffff::", "2001:db8:1::/48"),
+        ("::/::", "::/0"),
         ("0.0.0.0/0", "0.0.0.0/0"),
     ],
 )
@@ -24,7 +26,10 @@ def test_a_network_as_openbsd_writes_it(text: str, network: str) -> None:
     assert parse_network(text) == ip_network(network)
 
 
-@pytest.mark.parametrize("text", ["", "/", "10", "10.1.2.3/", "/8", "10.1/33", "any", "10.1.2.3.4/8", "2001:db8::/129"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "/", "10", "10.1.2.3/", "/8", "10.1/33", "any", "10.1.2.3.4/8", "2001:db8::/129", "2001:db8::/ffff:0:ffff::"],
+)
 def test_what_is_no_network(text: str) -> None:
     assert parse_network(text) is None
 

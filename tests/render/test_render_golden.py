@@ -107,7 +107,7 @@ TUNNELS = (
                 "172.16.3.0/24 192.168.3.0/24",
                 "10.2.3.1",
                 sas=(sa("from-172.16.3.0/24-to-192.168.3.0/24", soft_s=None, hard_s=101, flags=0x11),),
-                note="nobody renews it, gone in 101 s",
+                note="gone in 101 s unless its peer renews it",
             ),
         ),
     ),

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 from fleets import BACK, HUB, N1, PEER, customers, pair
-from simworld import PSK
+from simworld import PSK, SimFleet
 from stories import BRANCH, STORIES, again, only
 
 from ipsecfleet.errors import Exit
 from ipsecfleet.model.diagnosis import Cause, Diagnosis, Strength
+from ipsecfleet.plan.restart import RestartOptions
 from ipsecfleet.render import RENDERERS
 
 WHO = (("hub", "branch"), ("hub",), ("branch",))
@@ -39,6 +40,44 @@ def test_the_verdict_by_both_ends(name: str) -> None:
     assert found.well is (cause is None and name == "it is up")
     assert found.well or (found.evidence and found.next)
     assert PSK not in str(found)
+
+
+def follow(sim: SimFleet, line: str) -> None:
+    """Do what a diagnosis says must be typed; what only looks is left out."""
+    ours = re.fullmatch(r"ipsecfleet (up|down|restart|rekey) -t oslo( --phase both)?", line)
+    loads = re.fullmatch(r"on (\w+): doas ipsecctl -f (\S+)", line)
+    if loads is not None:
+        sim.ipsecctl(loads[1], "-f", loads[2])
+        sim.settle(6)
+    elif ours is not None:
+        more = {"options": RestartOptions(both=True)} if ours[2] else {}
+        getattr(sim, ours[1])(tunnels=["oslo"], **more)
+
+
+CHANGING = re.compile(r"ipsecfleet (?:up|down|restart|rekey) |on \w+: doas ipsecctl")
+
+
+@pytest.mark.parametrize("name", [n for n, (_, cause) in STORIES.items() if cause is not None])
+def test_what_it_says_must_be_typed_helps(name: str) -> None:
+    sim = STORIES[name][0]()
+    found = sim.diagnosis("oslo", wait_s=TWO_LOOKS.get(name, 0.0))
+    lines = [line for line in found.next if CHANGING.match(line)]
+    if not lines or sim.parts:
+        assert found.cause in ADVISED_OTHERWISE or sim.parts, found.next
+        return
+    for line in lines:
+        follow(sim, line)
+    sim.settle(130)
+    assert sim.state("oslo") == "up", found.next
+    sim.settle(400)
+    assert sim.state("oslo") in {"up", "rekeying"}, found.next
+
+
+ADVISED_OTHERWISE = {
+    Cause.PEER_SILENT, Cause.OUR_SIDE_SILENT, Cause.PHASE1_PROPOSAL, Cause.WRONG_PSK, Cause.ID_MISMATCH,
+    Cause.NETWORKS_UNKNOWN, Cause.PHASE2_REFUSED, Cause.PASSIVE_MODE, Cause.NEIGHBOURS_NAME, Cause.NOBODY_RENEWS,
+}  # fmt: skip
+"""What no command mends: it is in a conf, on the line, or at the daemon's own switches."""
 
 
 def test_every_cause_has_a_story() -> None:

@@ -172,7 +172,6 @@ PLAYED = [
     ("c04-t-main-only", 84.6, N1, Cause.BLACK_HOLE, []),
     ("c05-names", 30, N1, Cause.TAKEN_OFF, []),
     ("c06b-main-then-quick-one-write", 15.5, N1, Cause.BLACK_HOLE, []),
-    ("c09-t-quick-half-up", 10.5, N1, Cause.PEER_SILENT, []),
     ("c09-t-quick-half-up", 60, N1, Cause.TAKEN_OFF, [GAVE_UP.format("peer-10.2.77.77", "10.2.77.77")]),
     ("c10-t-quick-then-ipsecctl-other", 14.1, N1, Cause.TAKEN_OFF, []),
     ("c10-t-quick-then-ipsecctl-other", 22, "from-172.16.2.0/24-to-192.168.2.0/24", Cause.NETWORKS_UNKNOWN, [OTHER_IDS]),
@@ -191,6 +190,12 @@ def test_what_is_played_again(name: str, at: float, tunnel: str, cause: Cause | 
     assert found.cause == cause, found
     assert found.well is (cause is None), found
     assert [line for line in lines if line not in quotes(found)] == [], found
+
+
+def test_an_attempt_of_a_moment_ago_is_not_judged() -> None:
+    """c09, two seconds after it was begun."""
+    (found,) = played("c09-t-quick-half-up", 10.5).diagnose(tunnels=[N1]).diagnoses or ()
+    assert (found.cause, found.well, "may still go on" in found.verdict) == (None, False, True), found
 
 
 def test_while_a_conf_is_new_nothing_is_said_of_its_lists() -> None:

@@ -22,8 +22,8 @@ can point to memory that was freed and be any bytes.
 
 Main mode takes six messages, quick mode three, and `step` counts them: an exchange that has counted all of its
 messages is finished, and lingers until 120 s after it began to answer retransmissions. The timers do not say whose
-they are: one exchange and one timer belong together; of several the last is told for each; with fewer timers than
-exchanges, nothing.
+they are: one exchange and one timer belong together; of several the first and the last are told for each; with fewer
+timers than exchanges, nothing.
 """
 
 import re
@@ -132,8 +132,8 @@ def _all(pattern: re.Pattern[str], ours: Iterable[str]) -> Iterator[re.Match[str
 def _exchanges(ours: Sequence[str], sections: Sections) -> Iterator[Exchange]:
     drafts = list(_by_exchange(line for line in ours if line.startswith("exchange_report: ")))
     timers = [int(found["in"]) for found in _all(_timer, ours)]
-    ends_in = max(timers) if drafts and len(timers) >= len(drafts) else None
-    return (_exchange(draft, ends_in, sections) for draft in drafts)
+    ends = (min(timers), max(timers)) if drafts and len(timers) >= len(drafts) else (None, None)
+    return (_exchange(draft, ends, sections) for draft in drafts)
 
 
 def _by_exchange(reported: Iterable[str]) -> Iterator[str]:
@@ -148,7 +148,7 @@ def _by_exchange(reported: Iterable[str]) -> Iterator[str]:
         yield "\n".join(group)
 
 
-def _exchange(draft: str, ends_in: int | None, sections: Sections) -> Exchange:
+def _exchange(draft: str, ends: tuple[int | None, int | None], sections: Sections) -> Exchange:
     begun, cookies, msgid = _begun.search(draft), _cookies.search(draft), _msgid.search(draft)
     progress = _progress.search(begun["policy"]) if begun else None
     name = begun["name"] if begun and begun["name"] != "<unnamed>" else None
@@ -164,7 +164,8 @@ def _exchange(draft: str, ends_in: int | None, sections: Sections) -> Exchange:
         rcookie=cookies["r"] if cookies else "0" * 16,
         msgid=message,
         finished=progress is not None and step >= _MESSAGES.get(int(progress["type"]), step + 1),
-        ends_in_s=ends_in,
+        ends_after_s=ends[0],
+        ends_in_s=ends[1],
         peer=_peer(name, phase, sections),
     )
 

@@ -32,13 +32,17 @@ class Objection:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The terms of one phase 1; `key` is a hash, `own_id` and `expected_id` are None where the address is meant."""
+    """The terms of one phase 1; `key` is a hash, `own_id` and `expected_id` are None where the address is meant.
+
+    `local_address` is the one that a conf names, if one does.
+    """
 
     phase1: str
     transforms: tuple[Transform, ...] = ()
     own_id: str | None = None
     expected_id: str | None = None
     key: str | None = None
+    local_address: str | None = None
 
     def objections(self, offer: "Terms") -> tuple[Objection, ...]:
         """Why none of the transforms on offer fits one of these; empty if one does, or where either side is not known."""
@@ -58,6 +62,7 @@ def terms_of(sections: Sections, phase1: str, keys: Mapping[str, str] | None = N
         _identity(sections, sections.get(phase1, "ID")),
         _identity(sections, sections.get(phase1, "Remote-ID")),
         (keys or {}).get(phase1.lower()),
+        sections.get(phase1, "Local-address"),
     )
 
 

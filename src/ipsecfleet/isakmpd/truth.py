@@ -43,9 +43,19 @@ def ends(
 
 def absent(seen: GatewaySnapshot, networks: Selectors, peers: Sequence[str], *, backup: bool = False) -> End:
     """The end of a tunnel that this gateway's daemon knows nothing of; its kernel may still carry it."""
-    draft = _Draft(Connection("", Listing.NONE), peers[0] if peers else None, networks)
+    draft = _Draft(Connection("", Listing.NONE), _known_as(seen, peers), networks)
     end = replace(_judge(draft, seen, [draft], backup=backup), connection=None)
     return replace(end, note="the daemon knows no such connection") if end.state is State.DOWN else end
+
+
+def _known_as(seen: GatewaySnapshot, addresses: Sequence[str]) -> str | None:
+    """By which of its addresses a peer is known here: by its SAs, else by its phase 1; the first, where by none."""
+    tabled = () if isinstance(seen.peer_names, Unknown) else seen.peer_names
+    for known in ({sa.dst for sa in _known(seen.sas)}, tabled):
+        found = next((a for a in addresses if any(same_address(a, k) for k in known)), None)
+        if found is not None:
+            return found
+    return addresses[0] if addresses else None
 
 
 @dataclass(slots=True)
@@ -187,7 +197,7 @@ def _orphan(kernel: KernelSa, end: End, seen: GatewaySnapshot, *, sole: bool) ->
 
 def _fading(end: End) -> str:
     left = [sa.hard_s for sa in end.live if sa.fading and sa.hard_s is not None]
-    return f"nobody renews it, gone in {left[0]} s" if left else ""
+    return f"gone in {left[0]} s unless its peer renews it" if left else ""
 
 
 def _stage(exchange: Exchange) -> str:

@@ -36,7 +36,7 @@ Known to leak are UI from 30 on and Misc from 95 on (isakmpd.md 12); the others 
 Cryp and Plcy, which are about keys and policies, cannot be asked for.
 """
 
-MOST_WORDS = 999
+MOST_WORDS = 9_999
 """The most words of one question to the log."""
 
 CHANGES = frozenset({"write", "load", "unload", "deny", "open", "put", "restore", "arm", "confirm", "rollback"})

@@ -78,7 +78,7 @@ my $MOST_FILE   = 1 << 20;       # bytes of one conf file
 my $RUNS_KEPT   = 10;            # whose old files are kept
 my $TAKING_BACK = 120;           # seconds that a rollback takes at most
 my $MOST_LOG    = 4 << 20;       # bytes that are read of a log, from its end
-my $MOST_TOLD   = 2000;          # lines of it that leave
+my $MOST_TOLD   = 2000;          # lines of it that leave, and ten for each name that is asked for
 my $DEBUGGING   = 120;           # seconds that a class of debugging may be raised
 my $RESTRICTED  = $0 ne '-';     # installed, not fed
 my $TICKS       = sysconf(_SC_CLK_TCK);
@@ -281,7 +281,7 @@ sub verb ($line) {
     return arm_verb($1, $2, $3, $4, $5) if $line =~ /^arm ($KIND) (\S+) (\d{1,3}\.\d\d) (\d{1,3}\.\d\d) (\d)\z/;
     return flow_verb($1, $2) if $line =~ /^(deny|open) ($MATCHED)\z/;
     return lock_verb($1, $2) if $line =~ /^lock ([1-9]\d{0,2})( take)?\z/;
-    return log_verb($1, $2) if $line =~ /^log ([1-9]\d{0,6}) (\d{1,3})\z/;
+    return log_verb($1, $2) if $line =~ /^log ([1-9]\d{0,6}) (\d{1,4})\z/;
     return debug_verb($1, $2, $3) if $line =~ /^debug (\d{1,2}) ([1-9]\d?) ([1-9]\d{0,2})\z/;
     my ($n)   = $line =~ /^write ([1-9]\d?)\z/ or malformed('a verb is unknown');
     my @lines = map { fifo_line(line() // malformed('a write is cut off')) } 1 .. $n;
@@ -972,8 +972,9 @@ sub notices ($seconds, @words) {
         push @told, @latest;
     }
     @told = grep { $_->[0] >= $since } @told;
-    if (@told > $MOST_TOLD) {
-        @told   = @told[-$MOST_TOLD .. -1];
+    my $most = $MOST_TOLD + 10 * @words;
+    if (@told > $most) {
+        @told   = @told[-$most .. -1];
         $begins = $told[0][0];
     }
     return join '', "from $begins\n", map { "@$_\n" } @told;

@@ -6,15 +6,20 @@ host is a network of full length and host bits are dropped, so equality is equal
 
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
 
 
 @lru_cache(maxsize=1 << 13)
 def parse_network(text: str) -> Network | None:
-    """The network that `text` means (`10.1/16`, `10.1.2.3`, `2001:db8::/64`), or None if it means none."""
+    """The network that `text` means (`10.1/16`, `10.1.2.3`, `2001:db8::/64`), or None if it means none.
+
+    A mask does for a length, also one of IPv6 as isakmpd has it (`2001:db8::/ffff:ffff::`).
+    """
     host, slash, length = text.partition("/")
+    if ":" in host and ":" in length:
+        length = _length(length)
     if ":" not in host and slash and host:
         octets = host.split(".")
         host = ".".join(octets + ["0"] * (4 - len(octets)))
@@ -22,6 +27,15 @@ def parse_network(text: str) -> Network | None:
         return ip_network(f"{host}/{length}" if slash else host, strict=False)
     except ValueError:
         return None
+
+
+def _length(mask: str) -> str:
+    """How long the prefix is that a mask leaves; a mask with holes is none."""
+    try:
+        bits = f"{int(IPv6Address(mask)):0128b}".rstrip("0")
+    except ValueError:
+        return mask
+    return mask if "0" in bits else str(len(bits))
 
 
 def same_address(one: str | None, other: str | None) -> bool:

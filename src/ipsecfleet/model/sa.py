@@ -136,9 +136,10 @@ class KernelSa:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A negotiation the daemon has on its table; `ours` if we began it; `started_s` seconds ago, where known.
+    """A negotiation the daemon has on its table; `ours` if we began it.
 
-    A finished one lingers until 120 s after its start (`finished`); it carries what locks a new phase 1 out.
+    A finished one lingers until 120 s after its start (`finished`); it carries what locks a new phase 1 out. It ends in
+    `ends_in_s` seconds at the latest and in `ends_after_s` at the earliest; None where the daemon does not tell.
     """
 
     name: str | None
@@ -150,6 +151,7 @@ class Exchange:
     msgid: str = "00000000"
     finished: bool = False
     ends_in_s: int | None = None
+    ends_after_s: int | None = None
     peer: str | None = None
 
 

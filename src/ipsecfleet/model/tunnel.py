@@ -64,6 +64,14 @@ class End:
         return tuple(sa for sa in self.sas if sa.live)
 
     @property
+    def lacking(self) -> tuple[str, ...]:
+        """What the daemon lacks for this end's part; one that waits for its peer needs no address of it."""
+        if self.connection is None:
+            return ("the connection",)
+        waits = self.listing in {Listing.PASSIVE, Listing.HELD_PASSIVE}
+        return tuple(m for m in self.missing or () if not (waits and m.endswith(":Address")))
+
+    @property
     def spis(self) -> frozenset[int]:
         """The SPIs of the SAs that are live."""
         return frozenset(spi for sa in self.live for spi in sa.spis)

@@ -76,7 +76,7 @@ def _of_spec(fleet: Fleet, spec: TunnelSpec, loose: dict[str, list[End]], snapsh
         for gateway in fleet.members(mine):
             wanted, peers = _selectors(mine, other), fleet.addresses(other)
             found += _claim(gateway, wanted, peers, loose, snapshot)
-    state, note = _joint(found, snapshot)
+    state, note = joint(found, snapshot)
     return Tunnel(spec.name, state, tuple(found), known=True, note=note)
 
 
@@ -111,18 +111,22 @@ def _of_peer(end: End, addresses: Sequence[str]) -> bool:
 
 
 def _of_daemons(fleet: Fleet, loose: dict[str, list[End]], snapshot: Snapshot) -> Iterable[Tunnel]:
-    """Tunnels no inventory names: each end with its mirror on another gateway of ours, if there is one."""
+    """Tunnels no inventory names: each end with its mirror on another gateway of ours, the master of a group first."""
     towards = _towards(fleet, loose)
     taken: set[int] = set()
-    for end in (end for ends in loose.values() for end in ends):
+    for end in sorted((end for ends in loose.values() for end in ends), key=_stands_by):
         if id(end) in taken:
             continue
         facing = (o for name in towards.at(end.peer) if name != end.gateway for o in towards.ends[name, end.gateway])
-        mirrors = (o for o in facing if id(o) not in taken and _mirrored(end, o))
+        mirrors = sorted((o for o in facing if id(o) not in taken and _mirrored(end, o)), key=_stands_by)
         pair = sorted([end, *islice(mirrors, 1)], key=lambda e: not e.listing.active)
         taken |= {id(e) for e in pair}
-        state, note = _joint(pair, snapshot)
+        state, note = joint(pair, snapshot)
         yield Tunnel(str(pair[0].connection), state, tuple(pair), known=False, note=note)
+
+
+def _stands_by(end: End) -> bool:
+    return end.state is State.BACKUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +161,8 @@ def _mirrored(one: End, other: End) -> bool:
     return one.selectors is not None and other.selectors is not None and one.selectors == other.selectors.mirrored()
 
 
-def _joint(ends: Sequence[End], snapshot: Snapshot) -> tuple[State, str]:
-    """The state of a tunnel from its ends; those of a CARP backup do not count."""
+def joint(ends: Sequence[End], snapshot: Snapshot) -> tuple[State, str]:
+    """The state of a tunnel, or of one pair of its networks, from its ends; those of a CARP backup do not count."""
     counted = [e for e in ends if e.state is not State.BACKUP]
     if not counted:
         return (State.BACKUP, "") if ends else (State.UNKNOWN, "no gateway of it was looked at")

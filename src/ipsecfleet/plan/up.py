@@ -135,7 +135,7 @@ class _Bringup:
         """
         for end in self.ends:
             early = end is not self.beginner
-            if _lacking(end):
+            if end.lacking:
                 yield from self._load(end) if early else ()
                 continue
             yield from self._peer_back(end)
@@ -145,9 +145,9 @@ class _Bringup:
     def begin(self) -> tuple[Step, ...]:
         """The steps at the end that begins: its list, then `c`; none where only a foreign peer can begin."""
         if self.beginner is None:
-            able = (e for e in (self.old_responder, *self.active) if e is not None and not _lacking(e))
+            able = (e for e in (self.old_responder, *self.active) if e is not None and not e.lacking)
             return next((self._connect(e) for e in able), ())
-        if _lacking(self.beginner):
+        if self.beginner.lacking:
             return tuple(self._load(self.beginner))
         listed = [steps.release(self.tunnel.name, self.beginner)] if self.beginner.listing.held else []
         return (*listed, *self._connect(self.beginner))
@@ -158,7 +158,7 @@ class _Bringup:
 
     def _begins(self, end: End) -> bool:
         """Whether this end may begin: its list says so, or its file, or in no list it is the only end that could."""
-        if _lacking(end):
+        if end.lacking:
             return "Connections" in {where for where, name in self._made(end) if files.is_named(end, name)}
         unlisted = end.listing is Listing.NONE and not any(e.listing.active for e in self.masters if e is not end)
         return end.listing.active or unlisted
@@ -182,7 +182,7 @@ class _Bringup:
             return None
         others = (e for e in self.masters if e not in self.active and not (e.live or e.phase1_sas or e.missing))
         answered = (e for e in others if any(x.phase == 1 and not x.ours for x in self._lingering(e)))
-        return next((e for e in answered if not _lacking(e)), None)
+        return next((e for e in answered if not e.lacking), None)
 
     def _negotiating(self) -> list[float]:
         """How long each negotiation of ours that is under way may still last: until then `c` is ignored."""
@@ -218,9 +218,9 @@ class _Bringup:
         """Refused: what the daemon could not build, and no file of ours has."""
         name = self.tunnel.name
         for end in self.ends:
-            fault = files.fault(self.view, self.tunnel, end, self.run) if _lacking(end) else ""
+            fault = files.fault(self.view, self.tunnel, end, self.run) if end.lacking else ""
             if fault:
-                text = f"{name}: {end.gateway} lacks {_lacking(end)[0]} to build it from, and {fault}"
+                text = f"{name}: {end.gateway} lacks {end.lacking[0]} to build it from, and {fault}"
                 hint = "load its conf file with ipsecctl -f, or correct it"
                 yield RefusedError(text, kind="not-configured", obj=name, hint=hint)
             elif end.connection is not None and end.missing is None:
@@ -239,14 +239,6 @@ class _Bringup:
             yield f"{name}: only the peer begins; it tries again within 60 s, or 120 after a failed attempt"
         if self._negotiating():
             yield f"{name}: negotiating already; a new attempt is possible in {max(self._negotiating()):.0f} s"
-
-
-def _lacking(end: End) -> tuple[str, ...]:
-    """What the daemon lacks for this end's part; one that waits for its peer needs no address of it."""
-    if end.connection is None:
-        return ("the connection",)
-    waits = end.listing in {Listing.PASSIVE, Listing.HELD_PASSIVE}
-    return tuple(m for m in end.missing or () if not (waits and m.endswith(":Address")))
 
 
 def _left(exchange: Exchange) -> float:

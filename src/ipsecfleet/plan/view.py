@@ -41,11 +41,12 @@ class View:
 
     def covered(self, name: str) -> bool:
         """Whether another member of this gateway's CARP group answered as master."""
+        return any(is_master(g, self.snapshot) for g in self.group(name) if g.name != name)
+
+    def group(self, name: str) -> tuple[Gateway, ...]:
+        """The gateways of this gateway's CARP group, itself among them; none where it is in no group."""
         carp = self.gateway(name).carp
-        if carp is None:
-            return False
-        group = (g for g in self.fleet.gateways if g.carp is not None and g.carp.group == carp.group and g.name != name)
-        return any(is_master(g, self.snapshot) for g in group)
+        return tuple(g for g in self.fleet.gateways if carp and g.carp is not None and g.carp.group == carp.group)
 
     def stands_by(self, name: str, forced: frozenset[str]) -> bool:
         """Whether `t` and `c` are not for this gateway: a CARP backup, unless that was forced and nobody is master."""

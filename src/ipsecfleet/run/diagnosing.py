@@ -32,7 +32,7 @@ from ipsecfleet.run.reading import Reading, document_of
 from ipsecfleet.run.scope import DIAGNOSING, Scope, of_saved, survey
 
 LOOKS_KEPT = 20
-"""How many looks a new one is compared with, by the oldest of them."""
+"""How many looks a new one can be compared with."""
 
 SETTLED_S = 2.0
 """How long after its time a level is put back."""
@@ -61,7 +61,7 @@ def diagnosis(reading: Reading, question: Question, earlier: list[Snapshot] | No
         question.sleep(question.wait_s + (SETTLED_S * scope.view.fleet.time_scale if question.debug else 0.0))
     view, witnesses = _closer(reading, question, scope, meant, gateways)
     looks = [] if earlier is None else earlier
-    witnesses = _compared(witnesses, scope.view.snapshot if question.wait_s else looks[0] if looks else None)
+    witnesses = _compared(witnesses, [*looks, scope.view.snapshot])
     looks[:] = [*looks[-LOOKS_KEPT:], view.snapshot]
     logs = {r.gateway: witnesses[r.gateway].log if r.gateway in witnesses else Unknown("not read") for r in raised}
     document = _document(reading, replace(scope, view=view), meant, witnesses)
@@ -179,10 +179,11 @@ def _witness(answer: Answer, asked: Sequence[Verb], back_s: int, looked: Gateway
     body = told.body if told is not None and told.ok else b""
     state, keys = status.parse(body), status.key_hashes(body)
     get = state.sections.get
+    configured = {n: selectors_of(n, state.sections) for n in state.sections.names() if get(n, "Phase") == "2"}
     return Witness(
         log=_log(log.status, log.body, back_s, looked) if log is not None else Unknown("not read"),
         terms=_terms(state.sections, keys),
-        configured={n: selectors_of(n, state.sections) for n in state.sections.names() if get(n, "Phase") == "2"},
+        configured=configured if body else None,
         files=stored_of(answer, asked),
         includes=host.parse_files(included.body).includes if included is not None and included.ok else (),
         reinit_in_s=state.reinit_in_s,
@@ -200,9 +201,9 @@ def _terms(sections: Sections, keys: Mapping[str, str]) -> Mapping[str, Terms]:
     return {key: terms_of(sections, name, keys) for key, name in phase1s.items()}
 
 
-def _compared(witnesses: Mapping[str, Witness], before: Snapshot | None) -> dict[str, Witness]:
-    looks = before.gateways if before is not None else {}
-    return {name: replace(w, before=looks.get(name)) for name, w in witnesses.items()}
+def _compared(witnesses: Mapping[str, Witness], looks: Sequence[Snapshot]) -> dict[str, Witness]:
+    had = {name: tuple(s.gateways[name] for s in looks if name in s.gateways) for name in witnesses}
+    return {name: replace(w, earlier=had[name]) for name, w in witnesses.items()}
 
 
 def _document(reading: Reading, scope: Scope, tunnels: Iterable[Tunnel], witnesses: Mapping[str, Witness]) -> Document:

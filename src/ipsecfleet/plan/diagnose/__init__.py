@@ -11,8 +11,9 @@ from ipsecfleet.model.diagnosis import Diagnosis, Evidence, Strength
 from ipsecfleet.model.notice import Kind
 from ipsecfleet.model.tunnel import Tunnel
 from ipsecfleet.plan.diagnose import attempts, lists, refusals, standing
-from ipsecfleet.plan.diagnose.case import RECENT_S, Case, Witness, cases
+from ipsecfleet.plan.diagnose.case import Case, cases, facing
 from ipsecfleet.plan.diagnose.facts import facts_of
+from ipsecfleet.plan.diagnose.side import RECENT_S, Witness
 from ipsecfleet.plan.diagnose.verdict import Verdict, quoted
 from ipsecfleet.plan.view import View
 
@@ -20,7 +21,8 @@ __all__ = ["RECENT_S", "Witness", "diagnose"]
 
 RULES: tuple[Callable[[Case], Verdict | None], ...] = (
     standing.well,
-    standing.passive_group,
+    standing.stands_by,
+    lists.waits_for_anybody,
     lists.held,
     lists.reloading,
     lists.not_loaded,
@@ -29,8 +31,9 @@ RULES: tuple[Callable[[Case], Verdict | None], ...] = (
     standing.black_hole,
     lists.taken_off,
     refusals.refused,
-    attempts.locked_out,
     refusals.by_confs,
+    attempts.locked_out,
+    attempts.under_way,
     attempts.between,
     lists.unmirrored,
     attempts.one_end,
@@ -71,6 +74,7 @@ def _debugged(case: Case) -> Iterator[Evidence]:
 
 
 def _gone(view: View, case: Case) -> Verdict | None:
-    """A daemon of this tunnel does not run."""
-    gateways = dict.fromkeys([*(e.gateway for e in case.unread), *(s.name for s in case.sides)])
+    """A daemon of this tunnel does not run, be it that of an end that no inventory names."""
+    ends = [*case.unread, *(s.end for s in case.sides)]
+    gateways = dict.fromkeys([*(e.gateway for e in ends), *(g.name for e in ends for g in facing(view, e))])
     return next(filter(None, (standing.daemon_gone(g, view.seen(g)) for g in gateways)), None)

@@ -6,29 +6,53 @@ stands and whose quick mode is not answered was refused by its networks, or its 
 ends ours the cookie tells whether a message arrived; with one, that is what is left open.
 """
 
+from dataclasses import replace
+
 from ipsecfleet.model.diagnosis import Cause, Suspect
+from ipsecfleet.model.net import same_address
 from ipsecfleet.model.notice import Kind
-from ipsecfleet.model.sa import Exchange, Sa
-from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Unknown
+from ipsecfleet.model.sa import Exchange
+from ipsecfleet.model.snapshot import Unknown
 from ipsecfleet.plan.diagnose import suspects
-from ipsecfleet.plan.diagnose.case import ATTEMPT_S, CHECK_S, NO_COOKIE, RECENT_S, Case, Side
+from ipsecfleet.plan.diagnose.case import Case
+from ipsecfleet.plan.diagnose.renewal import in_passive_mode
+from ipsecfleet.plan.diagnose.side import ANSWERED_WITHIN_S, ATTEMPT_S, CHECK_S, RECENT_S, Side
 from ipsecfleet.plan.diagnose.verdict import (
     Verdict,
     command,
     follows,
     gave_up,
     half_up,
+    left,
+    listed,
     quoted,
     reached,
     recent,
     seen,
     since,
     stuck,
+    tcpdump,
     to_listen,
+    to_renew_phase1,
 )
+
+ROW_S = 210.0
+"""What was given up no longer ago than that, and before an attempt, was the attempt before it."""
 
 SLACK_S = 5.0
 """How far two looks, and the whole seconds of a list, can be apart."""
+
+
+def under_way(case: Case) -> Verdict | None:
+    """Something was begun, or a phase 1 made, so short a time ago that what follows may still come."""
+    for side in case.sides if not any(s.end.live for s in case.sides) else ():
+        young = [x for x in side.exchanges if side.tells and side.youngest_s(x) < ANSWERED_WITHIN_S]
+        attempt = next((x for x in young if not x.finished or x.phase == 1), None)
+        if attempt is not None:
+            who = side.name if attempt.ours else side.peer
+            text = f"{who} began a phase {attempt.phase}{since(side, attempt)}, and it may still go on"
+            return Verdict(None, text, (*stuck(side), *gave_up(side)), next=(command("diagnose", case, "--for 15s"),))
+    return None
 
 
 def locked_out(case: Case) -> Verdict | None:
@@ -37,16 +61,15 @@ def locked_out(case: Case) -> Verdict | None:
     attempt = near.trying(1) if near is not None else None
     if near is None or far is None or attempt is None or reached(attempt) > 0 or far.has_cookie(attempt.icookie):
         return None
-    old = next((x for x in far.exchanges if x.phase == 1 and x.icookie != attempt.icookie), None)
+    old = far.locking()
     if old is None:
         return None
-    left = f"for {old.ends_in_s} s" if old.ends_in_s is not None else "for 120 s at most"
     return Verdict(
         Cause.LOCK_OUT,
-        f"{far.name} ignores a new phase 1 while it keeps the last one, {left}",
+        f"{far.name} ignores a new phase 1 while it keeps the last one, {left(old)}",
         (
-            seen(far, f"keeps a phase 1 exchange with {far.peer} {left}, and has not heard of {attempt.icookie}"),
-            seen(near, f"began {attempt.icookie}, and has heard nothing"),
+            seen(far, f"keeps a phase 1 exchange with {far.peer} {left(old)}, and has not heard of {attempt.icookie}"),
+            seen(near, f"began {attempt.icookie}{since(near, attempt)}, and has heard nothing"),
             follows("the next attempt after that is answered; the old responder could begin at once"),
         ),
         next=(command("up", case), command("diagnose", case, "--watch 10")),
@@ -57,32 +80,21 @@ def between(case: Case) -> Verdict | None:
     """Both ends are ours, and what one sends does not get to the other."""
     near, far = case.near, case.far
     attempt = near.trying() if near is not None else None
-    if near is None or far is None or attempt is None:
+    if near is None or far is None or attempt is None or not near.tells or not far.tells:
         return None
     if attempt.phase > 1:
         return _lost_phase2(case, near, far, attempt)
     if reached(attempt) > 0:
-        return None
+        return _unfinished(near, far, attempt)
     if far.has_cookie(attempt.icookie):
-        return Verdict(
-            Cause.OUR_SIDE_SILENT,
-            f"{far.name} has answered {near.name}, and its answer does not get there",
-            (
-                seen(far, f"knows {attempt.icookie}, and no line of its log refuses it"),
-                seen(near, f"began {attempt.icookie}, and has heard nothing"),
-                *gave_up(near),
-            ),
-            next=to_listen(far, near),
-        )
-    if not _had_time(attempt) or isinstance(far.seen.exchanges, Unknown):
-        return None
+        return _unheard(near, far, attempt, f"knows {attempt.icookie}")
     if not _never_locked_out(near, far, attempt):
         return _lost_or_ignored(case, near, far, attempt)
     return Verdict(
         Cause.PEER_SILENT,
         f"what {near.name} sends does not get to {far.name}",
         (
-            seen(near, f"began {attempt.icookie}{since(attempt)}, and has heard nothing"),
+            seen(near, f"began {attempt.icookie}{since(near, attempt)}, and has heard nothing"),
             seen(far, f"has not heard of {attempt.icookie}, and keeps no exchange that would make it ignore it"),
             *gave_up(near),
         ),
@@ -90,16 +102,51 @@ def between(case: Case) -> Verdict | None:
     )
 
 
+def _unfinished(near: Side, far: Side, attempt: Exchange) -> Verdict | None:
+    """One end has made the phase 1 that the other is still at: only its last message is missing there."""
+    if not any(sa.ready and sa.icookie == attempt.icookie for sa in far.end.phase1_sas):
+        return None
+    return Verdict(
+        Cause.OUR_SIDE_SILENT,
+        f"{far.name} has made phase 1, and its last message does not get to {near.name}",
+        (seen(far, f"has the phase 1 {attempt.icookie}"), *stuck(near), *gave_up(near)),
+        next=to_listen(far, near),
+    )
+
+
+def _unheard(near: Side, far: Side, attempt: Exchange, what: str) -> Verdict:
+    """The other end has heard of an attempt: it refused it, or its answer is lost; which, its log tells if it was read."""
+    nothing = seen(near, f"began {attempt.icookie}{since(near, attempt)}, and has heard nothing")
+    began = half_up(near) or (nothing,)
+    if far.silent_since(attempt):
+        return Verdict(
+            Cause.OUR_SIDE_SILENT,
+            f"{far.name} has answered {near.name}, and its answer does not get there",
+            (seen(far, f"{what}, and no line of its log refuses it"), *began, *gave_up(near)),
+            next=to_listen(far, near),
+        )
+    return Verdict(
+        None,
+        f"{far.name} has heard {near.name}, and whether it answered is not known: its log was not read that far back",
+        (seen(far, what), *began, *gave_up(near)),
+        suspects.unheard(near, attempt.phase),
+        to_listen(far, near),
+    )
+
+
 def _never_locked_out(near: Side, far: Side, attempt: Exchange) -> bool:
     """Whether the other end can have kept no earlier exchange while this attempt was made.
 
-    A lock-out makes one attempt fail, never two; and it ends 120 s after the last phase 1, of which a log with -v tells.
+    A lock-out makes one attempt fail, never two in a row; and it ends 120 s after the last phase 1, of which a log with
+    -v tells.
     """
-    given_up = [n for n in near.notices(Kind.UNANSWERED) if n.details[0].lower() == (near.phase1 or "").lower()]
-    if given_up and near.age_s(given_up[-1]) - near.age_s(given_up[0]) > CHECK_S:
+    given_up = (n for n in near.notices(Kind.UNANSWERED) if n.details[0].lower() == (near.phase1 or "").lower())
+    ages = [near.age_s(n) for n in given_up]
+    in_a_row = [age for age in ages if age < near.youngest_s(attempt) + ROW_S]
+    if in_a_row and in_a_row[-1] > near.oldest_s(attempt):
         return True
     last = next(far.notices(Kind.PHASE1_DONE), None)
-    return last is not None and far.age_s(last) > ATTEMPT_S + (ATTEMPT_S - (attempt.ends_in_s or 0))
+    return last is not None and far.age_s(last) > ATTEMPT_S + near.oldest_s(attempt)
 
 
 def _lost_or_ignored(case: Case, near: Side, far: Side, attempt: Exchange) -> Verdict:
@@ -107,7 +154,7 @@ def _lost_or_ignored(case: Case, near: Side, far: Side, attempt: Exchange) -> Ve
         None,
         f"{near.name} has heard nothing, and {far.name} knows nothing of it",
         (
-            seen(near, f"began {attempt.icookie}{since(attempt)}, and has heard nothing"),
+            seen(near, f"began {attempt.icookie}{since(near, attempt)}, and has heard nothing"),
             seen(far, f"has not heard of {attempt.icookie}, and keeps no exchange now"),
             *gave_up(near),
         ),
@@ -119,11 +166,6 @@ def _lost_or_ignored(case: Case, near: Side, far: Side, attempt: Exchange) -> Ve
     )
 
 
-def _had_time(attempt: Exchange) -> bool:
-    """Whether the first message has had the time to arrive."""
-    return attempt.ends_in_s is None or attempt.ends_in_s <= ATTEMPT_S - 2
-
-
 def _lost_phase2(case: Case, near: Side, far: Side, attempt: Exchange) -> Verdict | None:
     """Phase 1 stands, and what is said in phase 2 is not understood, or gets lost on its way there or back."""
     if not far.has_cookie(attempt.icookie):
@@ -131,23 +173,14 @@ def _lost_phase2(case: Case, near: Side, far: Side, attempt: Exchange) -> Verdic
             Cause.PHASE2_REFUSED,
             f"{far.name} does not know the phase 1 that {near.name} uses",
             (*half_up(near), seen(far, f"has no phase 1 {attempt.icookie}")),
-            next=(command("down", case), command("up", case)),
+            next=to_renew_phase1(case),
         )
-    heard = any(x.msgid == attempt.msgid for x in far.exchanges)
-    if isinstance(far.seen.exchanges, Unknown) or far.log is None or not _had_time(attempt):
-        return None
+    if any(x.msgid == attempt.msgid for x in far.exchanges):
+        return _unheard(near, far, attempt, f"knows message {attempt.msgid}")
     return Verdict(
-        Cause.OUR_SIDE_SILENT if heard else Cause.PEER_SILENT,
-        f"{far.name} has answered {near.name}, and its answer does not get there"
-        if heard
-        else f"what {near.name} sends does not get to {far.name}",
-        (
-            *half_up(near),
-            seen(
-                far, f"{'knows' if heard else 'has not heard of'} message {attempt.msgid}, and its log refuses nothing"
-            ),
-            *gave_up(near),
-        ),
+        Cause.PEER_SILENT,
+        f"what {near.name} sends does not get to {far.name}",
+        (*half_up(near), seen(far, f"has not heard of message {attempt.msgid}"), *gave_up(near)),
         next=to_listen(far, near),
     )
 
@@ -166,105 +199,115 @@ def one_end(case: Case) -> Verdict | None:
     if reached(attempt) > 0:
         text = f"{near.peer} answers, and not the last message of phase 1: a key or an identity is wrong, or it is lost"
         return Verdict(None, text, so_far, suspects.half_way(near), again)
-    began = seen(near, f"began {attempt.icookie}{since(attempt)}, and has heard nothing")
+    began = seen(near, f"began {attempt.icookie}{since(near, attempt)}, and has heard nothing")
     last = recent(near.notices(Kind.PHASE1_DONE), near, ATTEMPT_S)
     return Verdict(
         Cause.PEER_SILENT,
         f"{near.peer} has answered nothing; why, only its side can tell",
         (began, *gave_up(near), *quoted(near, *last)),
         suspects.unanswered(near),
-        (f"tcpdump -n -i egress udp port 500 and host {near.peer}", *again),
+        (tcpdump(near), *again),
     )
 
 
 def peer_begins(case: Case) -> Verdict | None:
     """The other end begins, and is not ours or was not read."""
     side = case.far if case.near is None else None
-    if side is None or side.end.live:
+    if side is None or side.end.live or not side.tells:
         return None
     attempt = side.answering()
-    if attempt is not None and attempt.phase == 1 and attempt.rcookie != NO_COOKIE:
-        return Verdict(
-            Cause.OUR_SIDE_SILENT,
-            f"{side.name} has answered {side.peer}, which does not go on",
-            (seen(side, f"knows {attempt.icookie}, and no line of its log refuses it"),),
-            (Suspect(suspects.LOST, f"there: tcpdump shows no packet from {side.address}"),),
-            (f"tcpdump -n -i egress udp port 500 and host {side.peer}",),
-        )
-    if attempt is not None:
-        return None
-    old = next((x for x in side.exchanges if x.phase == 1), None)
+    return _not_going_on(side, attempt) if attempt is not None else _not_beginning(case, side)
+
+
+def _not_going_on(side: Side, attempt: Exchange) -> Verdict:
+    """It began, and is still at it."""
+    what = seen(side, f"knows a phase {attempt.phase} of {side.peer}, {attempt.icookie}{since(side, attempt)}")
+    if not side.silent_since(attempt):
+        text = f"{side.peer} has begun; whether {side.name} refuses it is not known: its log was not read that far back"
+        return Verdict(None, text, (what,), suspects.refused_here(side), (tcpdump(side),))
+    return Verdict(
+        Cause.OUR_SIDE_SILENT,
+        f"{side.name} has answered {side.peer}, which does not go on",
+        (what, seen(side, "no line of its log refuses it")),
+        (Suspect(suspects.LOST, f"there: tcpdump shows no packet from {side.address}"),),
+        (tcpdump(side),),
+    )
+
+
+def _not_beginning(case: Case, side: Side) -> Verdict:
+    """Nothing of it is here; what it sends may be ignored for the sake of an earlier phase 1."""
+    last = quoted(side, *recent(side.notices(Kind.DELETED, Kind.PHASE2_DONE), side, float("inf")))
+    could_be = (
+        Suspect(suspects.UNREACHABLE, f"here: tcpdump shows nothing from {side.peer} to udp port 500"),
+        Suspect("it does not try", "its lists, and its daemon"),
+    )
+    old = side.locking()
     if old is not None and not side.end.phase1_sas:
-        left = f"for {old.ends_in_s} s" if old.ends_in_s is not None else "for 120 s at most"
-        return Verdict(
-            Cause.LOCK_OUT,
-            f"{side.name} ignores a new phase 1 of {side.peer} while it keeps the last one, {left}",
-            (seen(side, f"keeps a phase 1 exchange with {side.peer} {left}, and no phase 1"),),
-            next=(command("diagnose", case, "--watch 10"),),
+        kept = seen(side, f"keeps a phase 1 exchange with {side.peer} {left(old)}, and ignores a new one as long")
+        lock = Suspect(
+            Cause.LOCK_OUT.value, f"it comes up at the next attempt after that; {tcpdump(side)} shows its attempts"
         )
-    last = recent(side.notices(Kind.DELETED, Kind.PHASE2_DONE), side, float("inf"))
+        text = f"only {side.peer} can begin it, and {side.name} would not answer yet"
+        return Verdict(None, text, (kept, *last), (lock, *could_be), (command("diagnose", case, "--watch 10"),))
+    if side.end.phase1_sas:
+        kept = seen(side, f"has a phase 1 with {side.peer}, and no phase 2 is under way")
+        elsewhere = (
+            Suspect("it was taken off its list there, or is held", "its lists"),
+            Suspect("it is torn down in between", "its log"),
+        )
+        text = f"phase 1 with {side.peer} stands, and it begins no phase 2"
+        return Verdict(None, text, (kept, *last), elsewhere, (command("diagnose", case, "--watch 10"),))
     return Verdict(
         Cause.PEER_SILENT,
         f"only {side.peer} can begin it, and nothing of it has arrived",
-        (
-            seen(side, f"stands in Passive-Connections; no exchange, no half-open SA with {side.peer}"),
-            *quoted(side, *last),
-        ),
-        (
-            Suspect(suspects.UNREACHABLE, f"here: tcpdump shows nothing from {side.peer} to udp port 500"),
-            Suspect("it does not try", "its lists, and its daemon"),
-        ),
-        (f"tcpdump -n -i egress udp port 500 and host {side.peer}",),
+        (seen(side, f"stands in {listed(side)}; no exchange, no half-open SA with {side.peer}"), *last),
+        could_be,
+        (tcpdump(side),),
     )
 
 
 def passive(case: Case) -> Verdict | None:
-    """A check of what is kept up has gone by between two looks, and no attempt was made."""
+    """A check of what is kept up has gone by between two looks, nothing stood in its way, and no attempt was made."""
     near = case.near
-    before = near.witness.before if near is not None else None
-    if near is None or before is None or near.trying() is not None or near.end.missing or near.seen.at is None:
+    if near is None or near.end.lacking or near.connection.kept_up is None:
         return None
-    was = next((c for c in _connections(before) if c.name == near.end.connection), None)
-    if was is None or was.kept_up is None or near.connection.kept_up is None or before.at is None:
+    before = next((look for look in near.witness.earlier if 0 < near.before_s(look) < ATTEMPT_S), None)
+    if before is None or not _idle(replace(near, seen=before), 0) or not _idle(near, near.before_s(before)):
         return None
-    apart_s = (near.seen.at - before.at) * near.scale
-    ago_s = apart_s - was.kept_up.next_check_s
-    if ago_s < SLACK_S or any(sa.live and sa.name == near.end.connection for sa in _sas(before)):
+    apart_s, had = near.before_s(before), replace(near, seen=before).connections
+    was = next((c.kept_up for c in had if c.name == near.end.connection), None)
+    if was is None or apart_s - was.next_check_s < SLACK_S:
         return None
+    due = f"its check was due {was.next_check_s} s after the first look, {apart_s - was.next_check_s:.0f} s ago; no attempt"
     return Verdict(
         Cause.PASSIVE_MODE,
         f"{near.name} keeps it up and does not begin: its daemon is in passive mode",
-        (
-            seen(
-                near,
-                f"its check was due {was.kept_up.next_check_s} s after the first look, {ago_s:.0f} s ago; no attempt",
-            ),
-            follows('it was told "M passive", as by sasyncd on a CARP backup, or runs with -S'),
-        ),
-        next=("ifconfig carp", "rcctl get isakmpd flags", "rcctl check sasyncd"),
+        (seen(near, due), follows('it was told "M passive", as by sasyncd on a CARP backup, or runs with -S')),
+        next=in_passive_mode(near),
     )
 
 
-def _connections(look: GatewaySnapshot) -> tuple[Connection, ...]:
-    return () if isinstance(look.connections, Unknown) else look.connections
-
-
-def _sas(look: GatewaySnapshot) -> tuple[Sa, ...]:
-    return () if isinstance(look.sas, Unknown) else look.sas
+def _idle(side: Side, since_s: float) -> bool:
+    """Whether nothing of this end is up or under way at that look, nor was negotiated in so many seconds before it."""
+    sas = () if isinstance(side.seen.sas, Unknown) else side.seen.sas
+    here = [sa for sa in sas if same_address(sa.dst, side.end.peer)]
+    if not side.tells or any(sa.live and sa.name == side.end.connection for sa in here):
+        return False
+    made = [ATTEMPT_S - (x.ends_in_s or 0) for x in side.exchanges] + [sa.age_s or 0 for sa in here if since_s]
+    return not any(not x.finished for x in side.exchanges) and all(age > since_s for age in made if since_s)
 
 
 def between_attempts(case: Case) -> Verdict | None:
     """Ours begins, and nothing is under way now."""
     near = case.near
-    if near is None or near.trying() is not None or near.end.live:
+    if near is None or near.trying() is not None or near.end.live or not near.tells:
         return None
     kept = near.connection.kept_up
     last = next(near.notices(Kind.UNANSWERED, Kind.PHASE2_DONE), None)
     due = f"the next check is due in {kept.next_check_s} s" if kept is not None else "when it tries again is not known"
     if last is not None and last.kind is Kind.UNANSWERED and near.age_s(last) <= RECENT_S:
-        of_phase1 = last.details[0].lower() == (near.phase1 or "").lower()
-        could_be = suspects.unanswered(near) if of_phase1 else suspects.phase2_unanswered(near)
         text = f"the last attempt was not answered, and {due}"
+        could_be = suspects.of_given_up(near, last)
         return Verdict(None, text, quoted(near, last), could_be, (command("diagnose", case, "--watch 10"),))
     return Verdict(
         None,
@@ -282,6 +325,11 @@ def unread(case: Case) -> Verdict:
     """Too little was read to say anything."""
     why = tuple(seen(e.gateway, e.note or "it was not read") for e in case.unread)
     known = tuple(seen(s, f"is {s.end.state.value}{f': {s.end.note}' if s.end.note else ''}") for s in case.sides)
+    mute = tuple(
+        seen(s, f"what it negotiates: {s.seen.exchanges.why}")
+        for s in case.sides
+        if isinstance(s.seen.exchanges, Unknown)
+    )
     what = ", ".join(dict.fromkeys(e.gateway for e in case.unread))
     text = f"not known: {what} could not be read" if what else f"not known why it is {case.state.value}"
-    return Verdict(None, text, (*why, *known), next=(command("diagnose", case, "--watch 10"),))
+    return Verdict(None, text, (*why, *known, *mute), next=(command("diagnose", case, "--watch 10"),))

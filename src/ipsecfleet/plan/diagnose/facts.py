@@ -6,7 +6,7 @@ from ipsecfleet.isakmpd.terms import Terms
 from ipsecfleet.model.diagnosis import EndFacts
 from ipsecfleet.model.sa import Exchange
 from ipsecfleet.model.snapshot import Unknown
-from ipsecfleet.plan.diagnose.case import Side
+from ipsecfleet.plan.diagnose.side import Side
 from ipsecfleet.plan.diagnose.standing import flows
 from ipsecfleet.plan.diagnose.verdict import listed
 
@@ -48,7 +48,8 @@ def _phase2(side: Side) -> str | None:
 def _under_way(exchange: Exchange) -> str:
     who = "we began" if exchange.ours else "the peer began"
     step = f", step {exchange.step}" if exchange.step else ""
-    until = f", ends in {exchange.ends_in_s} s" if exchange.ends_in_s is not None else ""
+    first, last = exchange.ends_after_s, exchange.ends_in_s
+    until = "" if last is None else f", ends in {last} s" if first == last else f", ends in {first} to {last} s"
     return f"half-open, {who}{step}{until}"
 
 
@@ -73,10 +74,11 @@ def _file(side: Side) -> str | None:
 
 
 def _differing(loaded: Terms | None, filed: Terms | None) -> Iterator[str]:
+    """What the file has otherwise; transforms of other rules for the same peer are loaded beside its own (groundtruth 2.1)."""
     if loaded is None or filed is None:
         return
-    pairs = {
-        "transforms": (loaded.transforms, filed.transforms),
+    pairs: dict[str, tuple[object, object]] = {
+        "transforms": (tuple(t for t in filed.transforms if t not in loaded.transforms), ()),
         "srcid": (loaded.own_id, filed.own_id),
         "dstid": (loaded.expected_id, filed.expected_id),
         "key": (loaded.key or filed.key, filed.key or loaded.key),

@@ -2,13 +2,27 @@
 
 from collections.abc import Iterator
 
+from ipsecfleet.isakmpd.names import DEFAULT_PHASE1
 from ipsecfleet.model.diagnosis import Cause, Evidence, Suspect
 from ipsecfleet.model.net import same_address
 from ipsecfleet.model.notice import Kind
-from ipsecfleet.model.snapshot import Listing, Unknown
+from ipsecfleet.model.snapshot import Listing
 from ipsecfleet.model.tunnel import State
-from ipsecfleet.plan.diagnose.case import RECENT_S, Case, Side
-from ipsecfleet.plan.diagnose.verdict import Verdict, by_whom, command, listed, quoted, recent, seen, standing_in
+from ipsecfleet.plan.diagnose.case import Case
+from ipsecfleet.plan.diagnose.side import RECENT_S, Side
+from ipsecfleet.plan.diagnose.verdict import (
+    Verdict,
+    by_whom,
+    command,
+    listed,
+    quoted,
+    recent,
+    seen,
+    standing_in,
+    to_correct,
+    to_make,
+    to_renew_phase1,
+)
 
 
 def held(case: Case) -> Verdict | None:
@@ -16,13 +30,13 @@ def held(case: Case) -> Verdict | None:
     for side in case.sides:
         peer_off = any(same_address(peer, side.end.peer) for peer in side.seen.held_peers)
         if side.end.listing.held or (peer_off and not side.end.live):
-            what = f"stands in {listed(side)}" if side.end.listing.held else f"{side.peer} stands in Held-Peers"
+            who, what = ("it", listed(side)) if side.end.listing.held else (side.peer, "Held-Peers")
             return Verdict(
                 Cause.HELD,
                 f"it is held on {side.name}",
                 (
-                    seen(side, what),
-                    *by_whom(side, "Connections=" if side.end.listing.held else "Held-Peers"),
+                    seen(side, f"{who} stands in {what}"),
+                    *by_whom(side, rf"C add \[ipsecfleet\]:{what}=", rf"C rmv? \[ipsecfleet\]:{what}="),
                     *_keeps_trying(case, side),
                 ),
                 next=(command("up", case),),
@@ -49,16 +63,26 @@ def not_loaded(case: Case) -> Verdict | None:
                 Cause.NOT_LOADED,
                 f"the daemon of {side.name} does not have its conf",
                 (seen(side, lacking), *_left(side), *_filed(side), *_told(side)),
-                next=(command("up", case), command("diff", case)),
+                next=_to_load(case, side),
             )
     return None
 
 
+def _to_load(case: Case, side: Side) -> tuple[str, ...]:
+    """What loads it; what its kernel has left from before is renewed after that."""
+    again = to_renew_phase1(case) if side.end.state is State.STALE else ()
+    if side.path is None or not case.tunnel.known:
+        return (f"on {side.name}: load its rule for {side.peer} with ipsecctl -f", *again)
+    if again or not side.end.lacking:
+        return (f"on {side.name}: doas ipsecctl -f {side.path}", *again)
+    return (command("up", case), command("diff", case))
+
+
 def _lacking(side: Side) -> str:
-    if side.configured is None and not isinstance(side.seen.exchanges, Unknown):
+    if side.unconfigured:
         return f"the daemon knows no connection for {side.end.selectors} with {side.peer}"
-    if side.end.missing:
-        return f"the daemon lacks {', '.join(side.end.missing)} to build it"
+    if side.end.connection is not None and side.end.lacking:
+        return f"the daemon lacks {', '.join(side.end.lacking)} to build it"
     if side.knows_peer is False:
         return f"the daemon's [Phase 1] has no entry for {side.peer}"
     return ""
@@ -80,7 +104,7 @@ def _filed(side: Side) -> Iterator[Evidence]:
 
 def _told(side: Side) -> tuple[Evidence, ...]:
     """What its log says of it: a refusal, a connection that cannot be built, its start."""
-    reason = side.refusal()
+    reason = next(side.refusals(), None)
     refused = side.with_it(reason) if reason is not None else ()
     broken = recent(side.notices(Kind.NOT_CONFIGURED), side, RECENT_S)
     begun = (n for n in side.notices(Kind.LIFE) if n.details[:1] == ("starting",))
@@ -96,13 +120,13 @@ def _has_others(case: Case, side: Side) -> bool:
 
 def unmirrored(case: Case) -> Verdict | None:
     """One end has other networks with the other one, and nothing was said about these."""
-    side = next((s for s in case.sides if not s.end.live and s.configured is None and s.siblings()), None)
+    side = next((s for s in case.sides if not s.end.live and s.unconfigured and s.siblings()), None)
     if side is None:
         return None
     has = tuple(seen(side, f"with {side.peer} it has {c.selectors}") for c in side.siblings())
     text = f"{side.name} has no connection for {side.end.selectors}"
     if case.tunnel.known:
-        return Verdict(Cause.NETWORKS_UNKNOWN, f"{text}, nor has its conf", has, next=(command("rollout plan", case),))
+        return Verdict(Cause.NETWORKS_UNKNOWN, f"{text}, nor has its conf", has, next=to_correct(case))
     return Verdict(
         None,
         text,
@@ -128,7 +152,7 @@ def reloading(case: Case) -> Verdict | None:
 def taken_off(case: Case) -> Verdict | None:
     """Loaded, and in no list; or in the list, and not kept up since a teardown by name."""
     for side in case.sides:
-        if side.end.live or side.configured is None:
+        if side.end.live or side.configured is None or not side.tells:
             continue
         if side.end.listing is Listing.NONE and side.connection.kept_up is None and not side.trying():
             what = "the daemon has its conf, and it stands in no list"
@@ -139,15 +163,19 @@ def taken_off(case: Case) -> Verdict | None:
         return Verdict(
             Cause.TAKEN_OFF,
             f"{side.name} does not begin it: it was taken off its list",
-            (seen(side, what), *by_whom(side, "t quick", "C rmv"), *_deleted(case, side), *_last_try(side)),
+            (
+                seen(side, what),
+                *by_whom(side, r"t quick |C rmv \[Phase 2\]:", r"(?<![^ ;])c |C add \[Phase 2\]:"),
+                *_deleted(case, side),
+                *_last_try(side),
+            ),
             next=(command("up", case),),
         )
     return None
 
 
 def _torn_down(side: Side) -> bool:
-    asked = not isinstance(side.seen.exchanges, Unknown)
-    return asked and side.end.listing is Listing.ACTIVE and side.connection.kept_up is None
+    return side.end.listing is Listing.ACTIVE and side.connection.kept_up is None
 
 
 def _deleted(case: Case, side: Side) -> tuple[Evidence, ...]:
@@ -166,6 +194,16 @@ def _last_try(side: Side) -> tuple[Evidence, ...]:
     return (seen(side, f"its last attempt is still there, {until}, and unanswered"), *quoted(side, *gave_up))
 
 
+def waits_for_anybody(case: Case) -> Verdict | None:
+    """A rule without a peer that waits is not down: nobody uses it now."""
+    side = case.sides[0] if len(case.sides) == 1 else None
+    if side is None or case.tunnel.known or side.end.live or side.connection.phase1 != DEFAULT_PHASE1:
+        return None
+    if side.end.listing is not Listing.PASSIVE or side.answering() is not None:
+        return None
+    return Verdict(None, "it waits for anybody, and nobody is there", well=True)
+
+
 def nobody_begins(case: Case) -> Verdict | None:
     """No end is one that begins, and both are ours."""
     if not case.whole or case.near is not None or any(s.answering() for s in case.sides):
@@ -174,5 +212,5 @@ def nobody_begins(case: Case) -> Verdict | None:
         Cause.NOBODY_RENEWS,
         "nobody begins it: both ends only answer",
         standing_in(case),
-        next=(f'make the rule of one end "ike active", then {command("rollout plan", case)}',),
+        next=(to_make(case, "active"),),
     )

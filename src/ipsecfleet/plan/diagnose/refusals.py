@@ -5,14 +5,15 @@ where a newer attempt came further, or where what it says is not so any more, as
 says anything, the terms of both ends can still tell that an attempt must fail.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ipsecfleet.isakmpd.terms import Objection
 from ipsecfleet.model.diagnosis import Cause, Suspect
 from ipsecfleet.model.notice import Kind, Notice
 from ipsecfleet.model.sa import Exchange
 from ipsecfleet.model.snapshot import Listing, Unknown
-from ipsecfleet.plan.diagnose.case import ATTEMPT_S, Case, Side
+from ipsecfleet.plan.diagnose.case import Case
+from ipsecfleet.plan.diagnose.side import RECENT_S, Side
 from ipsecfleet.plan.diagnose.verdict import (
     Verdict,
     command,
@@ -25,38 +26,58 @@ from ipsecfleet.plan.diagnose.verdict import (
     seen,
     stuck,
     to_correct,
+    to_renew_phase1,
 )
+
+_STAGES = {Kind.UNREADABLE: 1, Kind.WRONG_ID: 1, Kind.NO_KEY: 1, Kind.UNKNOWN_NETWORKS: 2, Kind.POLICY: 2}
+"""How far an attempt has come that is refused like that, as `reached` counts; a cookie that is unknown says nothing."""
+
+BUILT_IN = "3DES_CBC"
+"""What an isakmpd accepts of whom it does not know (groundtruth 1.4)."""
 
 SLACK_S = 5.0
 """How far two gateways' looks, and the whole seconds of their logs, can be apart."""
 
 
-def refused(case: Case) -> Verdict | None:
-    """The last attempt was refused, and the end that refused it says why."""
-    for side in case.sides:
-        reason = side.refusal()
-        if reason is None:
-            continue
-        judge = _REASONS[reason.kind]
+def refused(case: Case, within_s: float = RECENT_S) -> Verdict | None:
+    """The last attempt was refused, and the end that refused it says why; the newest reason that still is one."""
+    reasons = [(n, s) for s in case.sides for n in s.refusals(within_s)]
+    for reason, side in sorted(reasons, key=lambda found: found[1].age_s(found[0])):
         other = next((s for s in case.sides if s is not side), None)
-        if _is_past(reason, side, other):
-            continue
-        return judge(case, side, other, reason)
+        said = None if _is_past(reason, side, other) else _REASONS[reason.kind](case, side, other, reason)
+        if said is not None:
+            return said
     return None
 
 
 def _is_past(reason: Notice, side: Side, other: Side | None) -> bool:
-    """Whether a newer attempt came further than this one, or is of an earlier success."""
-    success = next(side.notices(Kind.PHASE2_DONE if _is_phase2(reason) else Kind.PHASE1_DONE), None)
-    if success is not None and success.at > reason.at:
+    """Whether something newer came further than this, at either end."""
+    age_s, stage = side.age_s(reason), _STAGES.get(reason.kind, 0)
+    done = next(side.notices(Kind.PHASE2_DONE if _is_phase2(reason) else Kind.PHASE1_DONE), None)
+    later = any(_STAGES.get(n.kind, 0) > stage and n.at > reason.at for n in side.refusals())
+    if later or (done is not None and done.at > reason.at):
         return True
+    if not _is_phase2(reason) and any(age < age_s - SLACK_S * side.scale for age in _phase1_ages(side, other)):
+        return True
+    return _is_outrun(reason, age_s, side, other)
+
+
+def _phase1_ages(*sides: Side | None) -> Iterator[float]:
+    """How long ago each phase 1 that stands was made, in seconds."""
+    for side in filter(None, sides):
+        yield from (sa.age_s for sa in side.end.phase1_sas if sa.ready and sa.age_s is not None)
+
+
+def _is_outrun(reason: Notice, age_s: float, side: Side, other: Side | None) -> bool:
+    """Whether the attempt that is under way is newer, and came further than one that is refused like that."""
     exchange = other.trying() if other is not None else side.answering()
-    if exchange is None or exchange.ends_in_s is None:
+    if exchange is None:
         return False
-    began_s = ATTEMPT_S - exchange.ends_in_s
+    asked = other or side
+    if age_s <= asked.oldest_s(exchange) + SLACK_S * side.scale:
+        return False
     came = reached(exchange) if exchange.ours else _came(exchange)
-    older = side.age_s(reason) > began_s + SLACK_S * side.scale
-    return older and (came > (0 if reason.kind is Kind.NO_PROPOSAL else 1) or exchange.phase != _phase(reason))
+    return came > _STAGES.get(reason.kind, 0) or exchange.phase != _phase(reason)
 
 
 def _came(exchange: Exchange) -> int:
@@ -73,11 +94,21 @@ def _phase(reason: Notice) -> int:
 
 
 def _proposal(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdict | None:
+    lines = side.with_it(reason)
+    if _in_phase2(side, other, reason, lines):
+        text = f"{side.name} accepts no suite of phase 2 that {name_of(side, other)} offers"
+        return Verdict(
+            Cause.PHASE2_REFUSED, text, (*quoted(side, *lines), *half_up(other), *gave_up(other)), next=to_correct(case)
+        )
     objections = _objections(side, other)
     if objections == ():
         return None
-    lines = side.with_it(reason)
     logged = dict.fromkeys(n.details for n in lines if n.kind is Kind.ATTRIBUTE)
+    if side.terms is None and any(d[2] == BUILT_IN for d in logged):
+        text = (
+            f"{side.name} accepts no transform of phase 1 that {name_of(side, other)} offers; which it has was not read"
+        )
+        return Verdict(None, text, quoted(side, *lines), _unless_loaded(side)[:-1], to_correct(case))
     known = [(o.attribute, o.offered, o.accepted) for o in objections or ()]
     pairs = known or [(d[0], d[1], d[2]) for d in logged]
     whom = name_of(side, other)
@@ -89,6 +120,14 @@ def _proposal(case: Case, side: Side, other: Side | None, reason: Notice) -> Ver
         (*quoted(side, *lines), *confs, *gave_up(other)),
         next=to_correct(case),
     )
+
+
+def _in_phase2(side: Side, other: Side | None, reason: Notice, lines: Iterable[Notice]) -> bool:
+    """Whether a proposal was refused over a phase 1 that stood already, and none of phase 1 is under way."""
+    stood = any(age > side.age_s(reason) for age in _phase1_ages(side))
+    named = any(n.kind is Kind.ATTRIBUTE for n in lines)
+    trying = other.trying() if other is not None else side.answering()
+    return stood and (not named or (trying is not None and trying.phase > 1))
 
 
 def _objections(accepting: Side, offering: Side | None) -> tuple[Objection, ...] | None:
@@ -124,7 +163,7 @@ def _no_key(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdi
 
 def _identity(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdict | None:
     expected = reason.details[0]
-    own = (other.terms.own_id or other.address) if other is not None and other.terms is not None else None
+    own = _called(other) if other is not None else None
     if own == expected:
         return None
     is_called = f", which calls itself {own}" if own is not None else ""
@@ -148,24 +187,33 @@ def _networks(case: Case, side: Side, other: Side | None, reason: Notice) -> Ver
         return Verdict(None, text, (*lines, *half_up(other)), could_be, (command("diagnose", case, "--for 130s"),))
     if side.end.connection is not None:
         text = f"{side.name} refuses the networks of {name_of(side, other)}, although its lists have them"
-        return Verdict(
-            Cause.PHASE2_REFUSED, text, (*lines, *half_up(other), *gave_up(other)), next=(command("diff", case),)
-        )
+        return Verdict(Cause.PHASE2_REFUSED, text, (*lines, *half_up(other), *gave_up(other)), next=to_correct(case))
     has = tuple(seen(side, f"with {side.peer} it has {c.selectors}") for c in side.siblings())
     return Verdict(
         Cause.NETWORKS_UNKNOWN,
         f"{side.name} has no connection for what {name_of(side, other)} proposes, from {_from(side)}",
         (*lines, *has, *half_up(other), *gave_up(other)),
-        next=to_correct(case),
+        () if side.unconfigured else _unless_loaded(side)[1:],
+        to_correct(case),
+    )
+
+
+def _unless_loaded(side: Side) -> tuple[Suspect, ...]:
+    """What is left where it was not read what the daemon is configured with: a conf that does not fit, or none."""
+    return (
+        Suspect(Cause.PHASE1_PROPOSAL.value, "the confs of both ends"),
+        Suspect(
+            Cause.NOT_LOADED.value, f"whether the conf files of {side.name} were loaded since isakmpd started there"
+        ),
+        Suspect(Cause.TAKEN_OFF.value, f"who wrote what into the isakmpd.fifo of {side.name}"),
     )
 
 
 def _had_it_before(side: Side, reason: Notice) -> bool:
     """Whether an earlier look showed the connection in a list, and the refusal came after that."""
-    before = side.witness.before
-    known = before.connections if before is not None and not isinstance(before.connections, Unknown) else ()
-    listed = any(c.name == side.end.connection and c.listing in {Listing.ACTIVE, Listing.PASSIVE} for c in known)
-    return listed and before is not None and before.at is not None and before.at < reason.at
+    looks = (look for look in side.witness.earlier if look.at is not None and look.at < reason.at)
+    had = (c for look in looks if not isinstance(look.connections, Unknown) for c in look.connections)
+    return any(c.name == side.end.connection and c.listing in {Listing.ACTIVE, Listing.PASSIVE} for c in had)
 
 
 def _from(side: Side) -> str:
@@ -188,7 +236,7 @@ def _cookie(case: Case, side: Side, other: Side | None, reason: Notice) -> Verdi
         Cause.PHASE2_REFUSED,
         f"{side.name} does not know the phase 1 that {name_of(side, other)} uses",
         (*quoted(side, *side.with_it(reason)), *half_up(other), *gave_up(other)),
-        next=(command("down", case), command("up", case)),
+        next=to_renew_phase1(case),
     )
 
 
@@ -244,4 +292,4 @@ def _by_ids(case: Case, near: Side, far: Side) -> Verdict | None:
 
 
 def _called(side: Side) -> str | None:
-    return (side.terms.own_id or side.address) if side.terms is not None else None
+    return (side.terms.own_id or side.own_address) if side.terms is not None else None

@@ -1,15 +1,24 @@
 """Verdicts by what stands: daemons, SAs and flows, and whatever is not as it should be although it is up."""
 
-from ipsecfleet.isakmpd.names import parse_connection
+from ipsecfleet.isakmpd.names import DEFAULT_PHASE1, parse_connection
 from ipsecfleet.model.diagnosis import Cause, Evidence
 from ipsecfleet.model.notice import Kind
 from ipsecfleet.model.snapshot import GatewaySnapshot, Listing, Unknown
 from ipsecfleet.model.tunnel import State
-from ipsecfleet.plan.diagnose.case import ATTEMPT_S, Case, Side
-from ipsecfleet.plan.diagnose.verdict import Verdict, command, follows, quoted, recent, seen, standing_in
-
-ANSWERED_WITHIN_S = 10
-"""A message is sent again after 7 s, so an attempt that is older was not answered."""
+from ipsecfleet.plan.diagnose.case import Aside, Case
+from ipsecfleet.plan.diagnose.renewal import unrenewed
+from ipsecfleet.plan.diagnose.side import ANSWERED_WITHIN_S, Side
+from ipsecfleet.plan.diagnose.verdict import (
+    Verdict,
+    by_inventory,
+    command,
+    follows,
+    quoted,
+    recent,
+    seen,
+    to_make,
+    to_renew_phase1,
+)
 
 HEALTHY = frozenset({State.UP, State.REKEYING})
 
@@ -34,10 +43,16 @@ def daemon_gone(gateway: str, looked: GatewaySnapshot | None) -> Verdict | None:
             ),
         )
     if looked.fifo == "missing" or looked.daemon in {"none", "stale"}:
-        what = "there is no isakmpd.fifo" if looked.fifo == "missing" else f"the pid file is {looked.daemon}"
-        return Verdict(
-            Cause.DAEMON_DEAD, f"isakmpd on {gateway} does not run", (seen(gateway, what),), next=_start(gateway)
+        lost = looked.fifo == "missing"
+        what = "there is no isakmpd.fifo" if lost else f"the pid file is {looked.daemon}"
+        runs = lost and looked.daemon not in {"none", "stale", None}
+        text = (
+            f"isakmpd on {gateway} cannot be asked: it has lost its FIFO"
+            if runs
+            else f"isakmpd on {gateway} does not run"
         )
+        cause = Cause.FIFO_BROKEN if runs else Cause.DAEMON_DEAD
+        return Verdict(cause, text, (seen(gateway, what), *_pid(gateway, looked)), next=_start(gateway))
     if looked.sas.why.startswith("no-answer"):
         why = (seen(gateway, f"it runs, and did not answer: {looked.sas.why.partition(': ')[2] or looked.sas.why}"),)
         text = f"isakmpd on {gateway} is busy, or hangs"
@@ -58,7 +73,7 @@ def well(case: Case) -> Verdict | None:
     """Up at every end that was read, and whatever is not as it should be all the same."""
     if case.state not in HEALTHY or any(_is_stuck(s) for s in case.sides):
         return None
-    risk = _fading(case) or _other_name(case) or (_both_active(case) if case.whole else None)
+    risk = unrenewed(case) or _other_name(case) or (_both_active(case) if case.whole else None)
     if risk is not None:
         return risk
     live = [seen(s, f"live, {_ages(s)}") for s in case.sides if s.end.live]
@@ -69,26 +84,12 @@ def well(case: Case) -> Verdict | None:
 def _is_stuck(side: Side) -> bool:
     """Whether a renewal is under way for longer than one takes."""
     attempt = side.trying()
-    return attempt is not None and attempt.ends_in_s is not None and ATTEMPT_S - attempt.ends_in_s > ANSWERED_WITHIN_S
+    return attempt is not None and side.youngest_s(attempt) > ANSWERED_WITHIN_S
 
 
 def _ages(side: Side) -> str:
     sa = side.end.live[0]
     return f"negotiated {sa.age_s} s ago" if sa.age_s is not None else "since when is not told"
-
-
-def _fading(case: Case) -> Verdict | None:
-    for side in case.sides:
-        over = (sa for sa in side.end.live if sa.fading or (sa.soft_s is None and side.trying() is None))
-        left = [sa.hard_s for sa in over if sa.hard_s is not None]
-        if left:
-            return Verdict(
-                Cause.NOBODY_RENEWS,
-                f"it is up, and nobody renews it: gone in {left[0]} s",
-                (seen(side, "its soft timeout is over, and no renewal is under way"), *standing_in(case)),
-                next=(command("up", case), command("restart", case)),
-            )
-    return None
 
 
 def _other_name(case: Case) -> Verdict | None:
@@ -102,15 +103,17 @@ def _other_name(case: Case) -> Verdict | None:
                     seen(side, f"the SA with {side.peer} is called {other}; its networks are {side.end.selectors}"),
                     follows(f'"t quick {other}" there would take it down with its neighbour'),
                 ),
-                next=(command("show", case), command("rollout plan", case)),
+                next=(command("show tunnels", case), *by_inventory(case, "rollout plan")),
             )
     return None
 
 
 def _is_neighbours(name: str, side: Side) -> bool:
-    """Whether an SA of this end is called as if it led elsewhere; one of a rekey of ours is not."""
+    """Whether an SA of this end is called as if it led elsewhere; one of a rekey of ours is not, nor one of anybody's."""
     networks, ours = parse_connection(name), side.end.selectors
-    return networks is not None and ours is not None and networks.remote != ours.remote
+    if networks is None or ours is None or networks.remote == ours.remote:
+        return False
+    return not any(c.name.lower() == name.lower() and c.phase1 == DEFAULT_PHASE1 for c in side.connections)
 
 
 def _both_active(case: Case) -> Verdict | None:
@@ -120,7 +123,7 @@ def _both_active(case: Case) -> Verdict | None:
         Cause.BOTH_ACTIVE,
         "both ends begin, so each makes an SA of its own",
         tuple(seen(s, f"stands in Connections; {_count(s)}") for s in case.sides),
-        next=(f'make the rule of one end "ike passive", then {command("rollout plan", case)}', command("rekey", case)),
+        next=(to_make(case, "passive"), command("rekey", case)),
     )
 
 
@@ -152,7 +155,7 @@ def disagreeing(case: Case) -> Verdict | None:
         Cause.STALE,
         f"daemon and kernel of {side.name} disagree: {side.end.note}",
         (seen(side, side.end.note), *quoted(side, *begun)),
-        next=(command("restart", case),),
+        next=to_renew_phase1(case),
     )
 
 
@@ -172,13 +175,16 @@ def flows(side: Side) -> str | None:
     return ", ".join(sorted({f"{f.direction} {f.type}" for f in side.end.flows})) or None
 
 
-def passive_group(case: Case) -> Verdict | None:
-    """Every gateway of it is a CARP backup."""
+def stands_by(case: Case) -> Verdict | None:
+    """Every end of it that was read is at a CARP backup."""
     if case.state is not State.BACKUP:
         return None
-    return Verdict(
-        Cause.PASSIVE_MODE,
-        "no gateway of its CARP group is master, so all are passive",
-        tuple(seen(s, "its carp interface is not master") for s in case.sides),
-        next=("ipsecfleet show gateways", "ifconfig carp"),
-    )
+    roles = tuple(seen(s, "its carp interface is not master") for s in case.sides)
+    if case.aside is Aside.COVERED:
+        return Verdict(None, "it is at a CARP backup; another gateway of the group is master", roles, well=True)
+    next_ = ("ipsecfleet show gateways", *(f"on {s.name}: ifconfig carp" for s in case.sides))
+    if case.aside is Aside.UNREAD:
+        text = "it is at a CARP backup, and whether another gateway of the group is master is not known"
+        return Verdict(None, text, roles, next=next_)
+    text = "no gateway of its CARP group is master, so all are passive"
+    return Verdict(Cause.PASSIVE_MODE, text, roles, next=next_)

@@ -2,7 +2,8 @@
 
 from ipsecfleet.model.diagnosis import Cause, Suspect
 from ipsecfleet.model.net import Selector
-from ipsecfleet.plan.diagnose.case import Side
+from ipsecfleet.model.notice import Notice
+from ipsecfleet.plan.diagnose.side import Side
 
 UNREACHABLE = "it is down, or a filter is between"
 LOST = "its answers are lost on their way back"
@@ -29,6 +30,26 @@ def unanswered(side: Side) -> tuple[Suspect, ...]:
             "its log says nothing; it is over 120 s after the last phase 1 with us began, or as soon as it begins itself",
         ),
     )
+
+
+def refused_here(side: Side) -> tuple[Suspect, ...]:
+    """The peer has begun, and whether our end refuses it cannot be told."""
+    return (
+        Suspect(f"refused by {side.name}", f"the log of {side.name}: dropped message from {side.peer}"),
+        Suspect(LOST, f"there: tcpdump shows no packet from {side.address}"),
+    )
+
+
+def unheard(side: Side, phase: int) -> tuple[Suspect, ...]:
+    """An attempt of ours was heard at the other end of ours, and whether that refuses it cannot be told."""
+    refused = phase2_unanswered(side)[:-1] if phase > 1 else unanswered(side)[2:-1]
+    return (*refused, Suspect(LOST, "its log has none of these"))
+
+
+def of_given_up(side: Side, told: Notice) -> tuple[Suspect, ...]:
+    """An attempt was given up: in its phase 1, or in its phase 2."""
+    of_phase1 = told.details[0].lower() == (side.phase1 or "").lower()
+    return unanswered(side) if of_phase1 else phase2_unanswered(side)
 
 
 def half_way(side: Side) -> tuple[Suspect, ...]:

@@ -1,6 +1,7 @@
 """What a rule says of a case, and the words in which it brings its evidence."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from shlex import quote
 
@@ -8,7 +9,8 @@ from ipsecfleet.model.diagnosis import Cause, Evidence, Strength, Suspect
 from ipsecfleet.model.notice import Kind, Notice
 from ipsecfleet.model.sa import Exchange
 from ipsecfleet.model.snapshot import Listing
-from ipsecfleet.plan.diagnose.case import ATTEMPT_S, NO_COOKIE, RECENT_S, Case, Side
+from ipsecfleet.plan.diagnose.case import Case
+from ipsecfleet.plan.diagnose.side import ATTEMPT_S, NO_COOKIE, RECENT_S, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +41,25 @@ def quoted(side: Side, *notices: Notice) -> tuple[Evidence, ...]:
 
 
 def command(verb: str, case: Case, *more: str) -> str:
-    """A command of ours about the tunnel of a case."""
-    return " ".join(("ipsecfleet", verb, "-t", quote(case.tunnel.name), *more))
+    """A command of ours about the tunnel of a case; one that no inventory names is looked for at gateways."""
+    where = (
+        [] if case.tunnel.known else [w for g in dict.fromkeys(s.name for s in case.sides) for w in ("-g", quote(g))]
+    )
+    return " ".join(("ipsecfleet", verb, "-t", quote(case.tunnel.name), *where, *more))
 
 
-def changes_of(side: Side) -> Iterator[Notice]:
-    """What ipsecfleet did to this end, by the lines that it left in the gateway's log, newest first."""
-    return side.notices(Kind.OURS)
+def by_whom(side: Side, takes: str, gives: str) -> tuple[Evidence, ...]:
+    """The line of ours that took this end away, if no later one gave it back and it has not been up since; or that none did.
 
-
-def by_whom(side: Side, *words: str) -> tuple[Evidence, ...]:
-    """The last line of ours that says one of these words of this end; or that none does, as far as the log reaches."""
+    What takes and what gives are patterns of what we wrote to the FIFO.
+    """
     if side.log is None:
         return ()
-    line = next((n for n in changes_of(side) if any(w in n.details[-1] for w in words)), None)
-    if line is not None:
+    change = rf"(?P<takes>{takes})|{gives}"
+    done = next(side.notices(Kind.PHASE2_DONE), None)
+    last = ((n, [*re.finditer(change, n.details[-1])]) for n in side.notices(Kind.OURS))
+    line, found = next(((n, found) for n, found in last if found), (None, []))
+    if line is not None and found[-1]["takes"] and (done is None or done.at <= line.at):
         return quoted(side, line)
     return (
         seen(side, "no line of ipsecfleet in its log says so: it was somebody else, or earlier than the log was read"),
@@ -89,7 +95,8 @@ def stuck(side: Side | None) -> tuple[Evidence, ...]:
     if side is None or attempt is None or reached(attempt) == 0:
         return ()
     step = f" (step {attempt.step})" if attempt.step else ""
-    return (seen(side, f"{side.peer} has answered, and phase 1 does not get to its end{step}{since(attempt)}"),)
+    text = f"{side.peer} has answered, and phase 1 does not get to its end{step}{since(side, attempt)}"
+    return (seen(side, text),)
 
 
 def half_up(side: Side | None) -> tuple[Evidence, ...]:
@@ -97,24 +104,54 @@ def half_up(side: Side | None) -> tuple[Evidence, ...]:
     attempt = side.trying(2) if side is not None else None
     if side is None or attempt is None:
         return ()
-    return (
-        seen(side, f"phase 1 with {side.peer} stands, phase 2 is not answered (step {attempt.step}){since(attempt)}"),
-    )
+    text = f"phase 1 with {side.peer} stands, phase 2 is not answered (step {attempt.step}){since(side, attempt)}"
+    return (seen(side, text),)
 
 
-def since(attempt: Exchange) -> str:
-    """How long ago an attempt began, in words."""
-    return f" {ATTEMPT_S - attempt.ends_in_s} s ago" if attempt.ends_in_s is not None else ""
+def since(side: Side, attempt: Exchange) -> str:
+    """How long ago an attempt began, in words, as far as that can be told."""
+    if attempt.ends_in_s is None:
+        return ""
+    least, most = side.youngest_s(attempt), side.oldest_s(attempt)
+    return f" {most:.0f} s ago" if most - least <= 1 else f" {least:.0f} to {most:.0f} s ago"
+
+
+def left(exchange: Exchange) -> str:
+    """How long an exchange stays at most, in words."""
+    return f"for {exchange.ends_in_s} s" if exchange.ends_in_s is not None else f"for {ATTEMPT_S} s at most"
+
+
+def by_inventory(case: Case, *verbs: str) -> tuple[str, ...]:
+    """Commands about the conf files of a tunnel; what no inventory names has none that we know."""
+    return tuple(command(verb, case) for verb in verbs) if case.tunnel.known else ()
 
 
 def to_correct(case: Case) -> tuple[str, ...]:
     """What to type where a conf is wrong."""
-    return (command("diff", case), command("rollout plan", case))
+    by_hand = (f"on {s.name}: correct its rule for {s.peer}, and load it with ipsecctl -f" for s in case.sides)
+    return by_inventory(case, "diff", "rollout plan") or tuple(by_hand)
+
+
+def to_renew_phase1(case: Case) -> tuple[str, ...]:
+    """What to type where one end has a phase 1 that the other does not know; what is half-up ends before it begins."""
+    if any(s.end.live for s in case.sides):
+        return (command("restart", case, "--phase both"),)
+    return (command("down", case), command("up", case))
+
+
+def to_make(case: Case, mode: str) -> str:
+    """What to do where one end should begin, or not."""
+    return f'make the rule of one end "ike {mode}", then {"".join(by_inventory(case, "rollout plan")) or "ipsecctl -f"}'
 
 
 def to_listen(*sides: Side) -> tuple[str, ...]:
     """What to type on gateways to see what arrives there."""
-    return tuple(f"on {s.name}: tcpdump -n -i egress udp port 500 and host {s.peer}" for s in sides)
+    return tuple(f"on {s.name}: {tcpdump(s)}" for s in sides)
+
+
+def tcpdump(side: Side) -> str:
+    """The command that shows what an end and its peer say to each other."""
+    return f"tcpdump -n -i egress 'host {side.end.peer or side.address} and (udp port 500 or udp port 4500)'"
 
 
 def listed(side: Side) -> str:
