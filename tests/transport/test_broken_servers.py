@@ -16,6 +16,8 @@ from ipsecfleet.transport import Outcome, Visit
 
 PHASES = ("banner", "kex", "hostkey", "auth", "channel", "command", "done")
 COMMAND = "printf %0300d 0"
+ONCE_MORE = {1, 2}
+"""A garbled name of an algorithm is one that the fast path does not know, and the general one tries."""
 NEWKEYS, KEXINIT, ECDH_INIT = 21, 20, 30
 
 
@@ -55,7 +57,7 @@ def at_each(ssh_of: Any, sshd: Any, tmp_path: Path, how: str, positions: Iterato
             began = time.monotonic()
             phases.append(came(ssh, gateway))
             assert time.monotonic() - began < 3
-            assert middle.connections == 1
+            assert middle.connections in (ONCE_MORE if how == "flip" else {1})
     return phases
 
 

@@ -3,10 +3,10 @@
 Durations are seconds of the gateway's clock. `time_scale` is K where a lab's time runs K times faster, else 1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ipsecfleet.model.net import Network
+from ipsecfleet.model.net import Network, canonical_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,11 @@ class Gateway:
     groups: tuple[str, ...] = ()
     carp: Carp | None = None
     paths: Paths = field(default_factory=Paths)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its IKE addresses, its CARP group's among them."""
+        return (*self.ike, *((self.carp.vip,) if self.carp is not None else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +113,23 @@ class Fleet:
     time_scale: float = 1.0
     source: str | None = None
     _by_name: Mapping[str, Gateway] = field(init=False, repr=False, compare=False)
+    _by_address: Mapping[str, Sequence[Gateway]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {g.name: g for g in reversed(self.gateways)})
+        by_address: dict[str, list[Gateway]] = {}
+        for gateway in self.gateways:
+            for address in dict.fromkeys(map(canonical_address, gateway.addresses)):
+                by_address.setdefault(address, []).append(gateway)
+        object.__setattr__(self, "_by_address", by_address)
 
     def gateway(self, name: str) -> Gateway | None:
         """The gateway of that name."""
         return self._by_name.get(name)
+
+    def at(self, address: str | None) -> tuple[Gateway, ...]:
+        """The gateways that an IKE address belongs to."""
+        return () if address is None else tuple(self._by_address.get(canonical_address(address), ()))
 
     def members(self, end: TunnelEnd) -> tuple[Gateway, ...]:
         """Our gateways that carry this end: one, all members of its CARP group, or none for a peer."""

@@ -15,7 +15,6 @@ from ipsecfleet.model.plan import Step
 from ipsecfleet.model.tunnel import End, Tunnel
 from ipsecfleet.plan import steps
 from ipsecfleet.plan.neighbours import Neighbours
-from ipsecfleet.plan.tunnels import addresses_of
 from ipsecfleet.plan.view import View
 
 UDP = 17
@@ -56,7 +55,7 @@ def _has_ike(view: View, end: End, selectors: Selectors) -> bool:
     """Whether these selectors match UDP between the gateway, whose addresses may not be known, and the peer."""
     if end.peer is None or selectors.local.proto not in {0, UDP}:
         return False
-    here = addresses_of(view.gateway(end.gateway)) or (str(selectors.local.net[0]),)
+    here = view.gateway(end.gateway).addresses or (str(selectors.local.net[0]),)
     return any(selectors.covers(address, end.peer) for address in here)
 
 

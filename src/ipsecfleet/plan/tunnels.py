@@ -8,12 +8,11 @@ connection); what only the daemons know becomes a tunnel named by its connection
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice, product
 
 from ipsecfleet.isakmpd import truth
 from ipsecfleet.model.fleet import Fleet, Gateway, TunnelEnd, TunnelSpec
-from ipsecfleet.model.net import Selector, Selectors, canonical_address, same_address
+from ipsecfleet.model.net import Selector, Selectors, same_address
 from ipsecfleet.model.sa import Sa
 from ipsecfleet.model.snapshot import Snapshot, Unknown
 from ipsecfleet.model.tunnel import WORST_FIRST, End, State, Tunnel
@@ -35,11 +34,6 @@ def is_backup(gateway: Gateway | None, snapshot: Snapshot) -> bool:
 def is_master(gateway: Gateway | None, snapshot: Snapshot) -> bool:
     """Whether this gateway is a CARP master right now, as far as its interface says."""
     return _role(gateway, snapshot) == "master"
-
-
-def addresses_of(gateway: Gateway) -> tuple[str, ...]:
-    """The IKE addresses of a gateway, its CARP group's among them."""
-    return (*gateway.ike, *((gateway.carp.vip,) if gateway.carp is not None else ()))
 
 
 def _role(gateway: Gateway | None, snapshot: Snapshot) -> str | None:
@@ -117,7 +111,8 @@ def _of_daemons(fleet: Fleet, loose: dict[str, list[End]], snapshot: Snapshot) -
     for end in sorted((end for ends in loose.values() for end in ends), key=_stands_by):
         if id(end) in taken:
             continue
-        facing = (o for name in towards.at(end.peer) if name != end.gateway for o in towards.ends[name, end.gateway])
+        there = (g.name for g in fleet.at(end.peer) if g.name != end.gateway)
+        facing = (o for name in there for o in towards.get((name, end.gateway), ()))
         mirrors = sorted((o for o in facing if id(o) not in taken and _mirrored(end, o)), key=_stands_by)
         pair = sorted([end, *islice(mirrors, 1)], key=lambda e: not e.listing.active)
         taken |= {id(e) for e in pair}
@@ -129,29 +124,13 @@ def _stands_by(end: End) -> bool:
     return end.state is State.BACKUP
 
 
-@dataclass(frozen=True, slots=True)
-class _Towards:
-    """Which gateways of ours have an address, and the ends of one gateway whose peer is another one, by both."""
-
-    gateways: Mapping[str, Sequence[str]]
-    ends: Mapping[tuple[str, str], Sequence[End]]
-
-    def at(self, address: str | None) -> Sequence[str]:
-        return self.gateways.get(canonical_address(address), ()) if address is not None else ()
-
-
-def _towards(fleet: Fleet, loose: Mapping[str, Iterable[End]]) -> _Towards:
-    gateways: dict[str, list[str]] = defaultdict(list)
+def _towards(fleet: Fleet, loose: Mapping[str, Iterable[End]]) -> Mapping[tuple[str, str], Sequence[End]]:
+    """The ends of one gateway whose peer is another one of ours, by both."""
     ends: dict[tuple[str, str], list[End]] = defaultdict(list)
-    for name in loose:
-        gateway = fleet.gateway(name)
-        for address in dict.fromkeys(map(canonical_address, addresses_of(gateway) if gateway is not None else ())):
-            gateways[address].append(name)
-    found = _Towards(gateways, ends)
     for end in (end for ends_there in loose.values() for end in ends_there):
-        for name in found.at(end.peer):
-            ends[end.gateway, name].append(end)
-    return found
+        for gateway in fleet.at(end.peer):
+            ends[end.gateway, gateway.name].append(end)
+    return ends
 
 
 def _mirrored(one: End, other: End) -> bool:

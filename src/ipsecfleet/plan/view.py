@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 from ipsecfleet.model.condition import Role
 from ipsecfleet.model.fleet import Fleet, Gateway
-from ipsecfleet.model.net import same_address
 from ipsecfleet.model.plan import Target
 from ipsecfleet.model.sa import Sa
 from ipsecfleet.model.snapshot import Connection, GatewaySnapshot, Snapshot, Unknown
 from ipsecfleet.model.tunnel import End, Tunnel
-from ipsecfleet.plan.tunnels import addresses_of, is_backup, is_master, tunnels
+from ipsecfleet.plan.tunnels import is_backup, is_master, tunnels
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,9 @@ class View:
     def group(self, name: str) -> tuple[Gateway, ...]:
         """The gateways of this gateway's CARP group, itself among them; none where it is in no group."""
         carp = self.gateway(name).carp
-        return tuple(g for g in self.fleet.gateways if carp and g.carp is not None and g.carp.group == carp.group)
+        if carp is None:
+            return ()
+        return tuple(g for g in self.fleet.gateways if g.carp is not None and g.carp.group == carp.group)
 
     def stands_by(self, name: str, forced: frozenset[str]) -> bool:
         """Whether `t` and `c` are not for this gateway: a CARP backup, unless that was forced and nobody is master."""
@@ -89,7 +90,7 @@ class View:
 
     def at(self, address: str | None) -> tuple[Gateway, ...]:
         """The gateways of the inventory that an IKE address belongs to."""
-        return tuple(g for g in self.fleet.gateways if any(same_address(address, a) for a in addresses_of(g)))
+        return self.fleet.at(address)
 
     def ours(self, address: str | None) -> bool:
         """Whether an IKE address belongs to a gateway of the inventory."""

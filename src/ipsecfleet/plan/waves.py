@@ -11,7 +11,6 @@ from math import ceil
 from ipsecfleet.errors import OperatorError
 from ipsecfleet.model.net import Selectors
 from ipsecfleet.plan.deploy import FileChange, tunnel_of
-from ipsecfleet.plan.tunnels import addresses_of
 from ipsecfleet.plan.view import View
 
 
@@ -66,7 +65,7 @@ def _belong(view: View, one: FileChange, other: FileChange) -> bool:
     carps = [view.gateway(f.gateway).carp for f in (one, other)]
     if carps[0] is not None and carps[1] is not None and carps[0].group == carps[1].group:
         return one.path == other.path or bool(set(one.names) & set(other.names))
-    here, there = (addresses_of(view.gateway(f.gateway)) for f in (one, other))
+    here, there = (view.gateway(f.gateway).addresses for f in (one, other))
     pairs = ((mine, theirs) for mine in _sides(one) for theirs in _sides(other))
     return any(m.mirrors(t) and (m.peer in there or t.peer in here) for m, t in pairs)
 

@@ -253,7 +253,7 @@ def _not_beginning(case: Case, side: Side) -> Verdict:
         kept = seen(side, f"has a phase 1 with {side.peer}, and no phase 2 is under way")
         elsewhere = (
             Suspect("it was taken off its list there, or is held", "its lists"),
-            Suspect("it is torn down in between", "its log"),
+            Suspect(f"{Cause.PASSIVE_MODE.value} there", "ifconfig carp, and whether isakmpd runs with -S"),
         )
         text = f"phase 1 with {side.peer} stands, and it begins no phase 2"
         return Verdict(None, text, (kept, *last), elsewhere, (command("diagnose", case, "--watch 10"),))

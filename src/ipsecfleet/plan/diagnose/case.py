@@ -15,7 +15,7 @@ from ipsecfleet.model.snapshot import Connection, Listing, Snapshot, Unknown
 from ipsecfleet.model.tunnel import End, State, Tunnel
 from ipsecfleet.plan.diagnose.side import Side, Witness
 from ipsecfleet.plan.files import conf_path
-from ipsecfleet.plan.tunnels import addresses_of, joint
+from ipsecfleet.plan.tunnels import joint
 from ipsecfleet.plan.view import View, strands
 
 
@@ -109,7 +109,7 @@ def _missing(view: View, ends: Sequence[End]) -> Iterator[End]:
     for gateway in facing(view, known):
         seen = view.seen(gateway.name)
         if seen is not None and not isinstance(seen.sas, Unknown):
-            addresses = addresses_of(view.gateway(known.gateway))
+            addresses = view.gateway(known.gateway).addresses
             there = (e for _, e in view.ends_on(gateway.name) if e.selectors == mirrored)
             ours = (e for e in there if e.peer is None or any(same_address(e.peer, a) for a in addresses))
             yield next(ours, None) or absent(seen, mirrored, addresses)
