@@ -13,10 +13,11 @@ from ipsecfleet.model.net import same_address
 from ipsecfleet.model.notice import Kind
 from ipsecfleet.model.sa import Exchange
 from ipsecfleet.model.snapshot import Unknown
+from ipsecfleet.model.tunnel import State
 from ipsecfleet.plan.diagnose import suspects
 from ipsecfleet.plan.diagnose.case import Case
 from ipsecfleet.plan.diagnose.renewal import in_passive_mode
-from ipsecfleet.plan.diagnose.side import ANSWERED_WITHIN_S, ATTEMPT_S, CHECK_S, RECENT_S, Side
+from ipsecfleet.plan.diagnose.side import ATTEMPT_S, CHECK_S, RECENT_S, Side
 from ipsecfleet.plan.diagnose.verdict import (
     Verdict,
     command,
@@ -45,14 +46,12 @@ SLACK_S = 5.0
 
 def under_way(case: Case) -> Verdict | None:
     """Something was begun, or a phase 1 made, so short a time ago that what follows may still come."""
-    for side in case.sides if not any(s.end.live for s in case.sides) else ():
-        young = [x for x in side.exchanges if side.tells and side.youngest_s(x) < ANSWERED_WITHIN_S]
-        attempt = next((x for x in young if not x.finished or x.phase == 1), None)
-        if attempt is not None:
-            who = side.name if attempt.ours else side.peer
-            text = f"{who} began a phase {attempt.phase}{since(side, attempt)}, and it may still go on"
-            return Verdict(None, text, (*stuck(side), *gave_up(side)), next=(command("diagnose", case, "--for 15s"),))
-    return None
+    young = [(x, s) for s in case.sides if not s.end.live or s.end.state is State.STALE for x in s.young]
+    if not young:
+        return None
+    attempt, side = min(young, key=lambda found: found[0].finished)
+    text = f"{side.name if attempt.ours else side.peer} began a phase {attempt.phase}{since(side, attempt)}, and it may still go on"
+    return Verdict(None, text, (*stuck(side), *gave_up(side)), next=(command("diagnose", case, "--for 15s"),))
 
 
 def locked_out(case: Case) -> Verdict | None:
@@ -257,10 +256,14 @@ def _not_beginning(case: Case, side: Side) -> Verdict:
         )
         text = f"phase 1 with {side.peer} stands, and it begins no phase 2"
         return Verdict(None, text, (kept, *last), elsewhere, (command("diagnose", case, "--watch 10"),))
+    nothing = seen(side, f"stands in {listed(side)}; no exchange, no half-open SA with {side.peer}")
+    if side.log is None:
+        text = f"only {side.peer} can begin it, and whether it tries is not known: the log of {side.name} was not read"
+        return Verdict(None, text, (nothing,), (suspects.refused_here(side)[0], *could_be), (tcpdump(side),))
     return Verdict(
         Cause.PEER_SILENT,
         f"only {side.peer} can begin it, and nothing of it has arrived",
-        (seen(side, f"stands in {listed(side)}; no exchange, no half-open SA with {side.peer}"), *last),
+        (nothing, *last),
         could_be,
         (tcpdump(side),),
     )

@@ -206,7 +206,8 @@ def waits_for_anybody(case: Case) -> Verdict | None:
 
 def nobody_begins(case: Case) -> Verdict | None:
     """No end is one that begins, and both are ours."""
-    if not case.whole or case.near is not None or any(s.answering() for s in case.sides):
+    passive = all(s.end.listing is Listing.PASSIVE for s in case.sides)
+    if not case.whole or not passive or case.near is not None or any(s.answering() for s in case.sides):
         return None
     return Verdict(
         Cause.NOBODY_RENEWS,

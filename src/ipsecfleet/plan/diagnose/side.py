@@ -229,6 +229,11 @@ class Side:
         told = next((n for n in self.notices(Kind.UNANSWERED) if n.details[0].lower() == name), None)
         return told is not None and self.age_s(told) < youngest_s + ATTEMPT_S - GIVEN_UP_AFTER_S
 
+    @property
+    def young(self) -> tuple[Exchange, ...]:
+        """What was begun so short a time ago that it may still go on, and may be seen in one part of a look alone."""
+        return tuple(x for x in self.exchanges if self.youngest_s(x) < ANSWERED_WITHIN_S) if self.tells else ()
+
     def has_cookie(self, icookie: str) -> bool:
         """Whether it has heard of that phase 1."""
         tables = () if isinstance(self.seen.exchanges, Unknown) else self.seen.exchanges

@@ -32,18 +32,17 @@ def daemon_gone(gateway: str, looked: GatewaySnapshot | None) -> Verdict | None:
     """The daemon of a gateway does not run, does not answer, or cannot be asked."""
     if looked is None or not isinstance(looked.sas, Unknown):
         return None
-    if looked.fifo in _FIFO:
+    told = looked.sas.why.partition(": ")[0]
+    fifo = told if told in {*_FIFO, "missing"} else looked.fifo
+    if fifo in _FIFO:
         return Verdict(
             Cause.FIFO_BROKEN,
             f"isakmpd on {gateway} cannot be asked, and does not work",
-            (seen(gateway, f"isakmpd.fifo: {_FIFO[looked.fifo]}"), *_pid(gateway, looked)),
-            next=(
-                *([f"on {gateway}: rm /var/run/isakmpd.fifo"] if looked.fifo == "irregular" else []),
-                *_start(gateway),
-            ),
+            (seen(gateway, f"isakmpd.fifo: {_FIFO[fifo]}"), *_pid(gateway, looked)),
+            next=(*([f"on {gateway}: rm /var/run/isakmpd.fifo"] if fifo == "irregular" else []), *_start(gateway)),
         )
-    if looked.fifo == "missing" or looked.daemon in {"none", "stale"}:
-        lost = looked.fifo == "missing"
+    if fifo == "missing" or looked.daemon in {"none", "stale"}:
+        lost = fifo == "missing"
         what = "there is no isakmpd.fifo" if lost else f"the pid file is {looked.daemon}"
         runs = lost and looked.daemon not in {"none", "stale", None}
         text = (
@@ -146,9 +145,9 @@ def doubled(case: Case) -> Verdict | None:
 
 
 def disagreeing(case: Case) -> Verdict | None:
-    """The daemon and its kernel do not have the same."""
+    """The daemon and its kernel do not have the same, and not because of what was made between the two questions."""
     side = next((s for s in case.sides if s.end.state is State.STALE), None)
-    if side is None:
+    if side is None or side.young:
         return None
     begun = recent((n for n in side.notices(Kind.LIFE) if n.details), side, float("inf"))
     return Verdict(
@@ -161,7 +160,7 @@ def disagreeing(case: Case) -> Verdict | None:
 
 def black_hole(case: Case) -> Verdict | None:
     """One end sends what the other cannot read, or has the flow alone."""
-    if case.state is not State.BLACK_HOLE:
+    if case.state is not State.BLACK_HOLE or any(not x.finished for s in case.sides if not s.end.live for x in s.young):
         return None
     stand = tuple(seen(s, f"{_count(s)}, {flows(s) or 'no flows'}") for s in case.sides)
     told = [q for s in case.sides for q in quoted(s, *recent(s.notices(Kind.DELETED, Kind.OURS), s, float("inf")))]
