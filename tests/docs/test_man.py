@@ -14,12 +14,15 @@ from ipsecfleet.cli import change, read, rollout, setup  # noqa: F401  they regi
 from ipsecfleet.cli.app import app
 from ipsecfleet.cli.options import FORCES, FORMATS, Globals, Selecting
 from ipsecfleet.errors import Exit
+from ipsecfleet.model.diagnosis import Cause
 from ipsecfleet.model.document import Document
 from ipsecfleet.model.fleet import Carp, Fleet, Gateway, Limits, Paths, TunnelEnd, TunnelSpec
 from ipsecfleet.model.tunnel import State
 
 PAGE = Path(__file__).parents[2] / "docs" / "ipsecfleet.1"
 HEADING = re.compile(r"^\.S[hs] (.*)$", re.MULTILINE)
+OTHER_PAGES = re.compile(r"referenced manual not found|outdated mandoc.db lacks ")
+"""What mandoc says of this machine's own pages, which are not OpenBSD's."""
 SECTIONS = (
     "NAME", "SYNOPSIS", "DESCRIPTION", "SELECTION", "STATES", "PLANS AND REFUSALS", "OUTPUT", "INVENTORY", "ENVIRONMENT",
     "FILES", "EXIT STATUS", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO", "CAVEATS",
@@ -89,8 +92,9 @@ def synopsis() -> dict[str, str]:
 def test_mandoc_has_nothing_to_say() -> None:
     mandoc = shutil.which("mandoc")
     assert mandoc, "mandoc is missing: sh tests/setup/system.sh installs it"
-    done = subprocess.run([mandoc, "-Tlint", "-W", "warning", PAGE], capture_output=True, text=True, check=False)
-    assert (done.stdout + done.stderr, done.returncode) == ("", 0)
+    done = subprocess.run([mandoc, "-Tlint", PAGE], capture_output=True, text=True, check=False)
+    said = [line for line in (done.stdout + done.stderr).splitlines() if not OTHER_PAGES.search(line)]
+    assert said == []
 
 
 def test_sections_stand_in_their_order() -> None:
@@ -142,6 +146,10 @@ def test_the_states_in_their_order() -> None:
     assert items("STATES", "Cm ") == list(State)
 
 
+def test_the_causes_of_a_diagnosis() -> None:
+    assert re.findall(r"^\.It Cm (.*)$", PARTS["diagnose"], re.MULTILINE) == list(Cause)
+
+
 def test_the_refusals_that_can_be_lifted() -> None:
     assert items("PLANS AND REFUSALS", "Cm ") == list(FORCES)
 
@@ -158,15 +166,9 @@ def test_the_formats() -> None:
 
 def test_the_keys_of_the_inventory() -> None:
     def keys(holder: type, *without: str) -> set[str]:
-        return {f.name for f in fields(holder)} - set(without)
+        return {f.name for f in fields(holder) if f.init} - set(without)
 
-    top = keys(Fleet, "name", "gateways", "tunnels", "source", "_by_name") | {
-        "schema",
-        "fleet",
-        "defaults",
-        "gateway",
-        "tunnel",
-    }
+    top = keys(Fleet, "name", "gateways", "tunnels", "source") | {"schema", "fleet", "defaults", "gateway", "tunnel"}
     listed = top | keys(Gateway, "name") | keys(Limits) | keys(TunnelSpec) | {"files"}
     assert set(items("INVENTORY", "Li ")) == listed
     told = keys(Carp) | keys(Paths) | keys(TunnelEnd, "file")
