@@ -32,7 +32,6 @@ from ipsecfleet.plan.diagnose.verdict import (
     seen,
     since,
     stuck,
-    tcpdump,
     to_listen,
     to_renew_phase1,
 )
@@ -205,7 +204,7 @@ def one_end(case: Case) -> Verdict | None:
         f"{near.peer} has answered nothing; why, only its side can tell",
         (began, *gave_up(near), *quoted(near, *last)),
         suspects.unanswered(near),
-        (tcpdump(near), *again),
+        (*to_listen(near), *again),
     )
 
 
@@ -223,13 +222,13 @@ def _not_going_on(side: Side, attempt: Exchange) -> Verdict:
     what = seen(side, f"knows a phase {attempt.phase} of {side.peer}, {attempt.icookie}{since(side, attempt)}")
     if not side.silent_since(attempt):
         text = f"{side.peer} has begun; whether {side.name} refuses it is not known: its log was not read that far back"
-        return Verdict(None, text, (what,), suspects.refused_here(side), (tcpdump(side),))
+        return Verdict(None, text, (what,), suspects.refused_here(side), to_listen(side))
     return Verdict(
         Cause.OUR_SIDE_SILENT,
         f"{side.name} has answered {side.peer}, which does not go on",
         (what, seen(side, "no line of its log refuses it")),
         (Suspect(suspects.LOST, f"there: tcpdump shows no packet from {side.address}"),),
-        (tcpdump(side),),
+        to_listen(side),
     )
 
 
@@ -243,9 +242,7 @@ def _not_beginning(case: Case, side: Side) -> Verdict:
     old = side.locking()
     if old is not None and not side.end.phase1_sas:
         kept = seen(side, f"keeps a phase 1 exchange with {side.peer} {left(old)}, and ignores a new one as long")
-        lock = Suspect(
-            Cause.LOCK_OUT.value, f"it comes up at the next attempt after that; {tcpdump(side)} shows its attempts"
-        )
+        lock = Suspect(Cause.LOCK_OUT.value, "it comes up at the next attempt after that; tcpdump shows that it tries")
         text = f"only {side.peer} can begin it, and {side.name} would not answer yet"
         return Verdict(None, text, (kept, *last), (lock, *could_be), (command("diagnose", case, "--watch 10"),))
     if side.end.phase1_sas:
@@ -259,27 +256,27 @@ def _not_beginning(case: Case, side: Side) -> Verdict:
     nothing = seen(side, f"stands in {listed(side)}; no exchange, no half-open SA with {side.peer}")
     if side.log is None:
         text = f"only {side.peer} can begin it, and whether it tries is not known: the log of {side.name} was not read"
-        return Verdict(None, text, (nothing,), (suspects.refused_here(side)[0], *could_be), (tcpdump(side),))
+        return Verdict(None, text, (nothing,), (suspects.refused_here(side)[0], *could_be), to_listen(side))
     return Verdict(
         Cause.PEER_SILENT,
         f"only {side.peer} can begin it, and nothing of it has arrived",
         (nothing, *last),
         could_be,
-        (tcpdump(side),),
+        to_listen(side),
     )
 
 
 def passive(case: Case) -> Verdict | None:
     """A check of what is kept up has gone by between two looks, nothing stood in its way, and no attempt was made."""
     near = case.near
-    if near is None or near.end.lacking or near.connection.kept_up is None:
+    if near is None or near.end.lacking or near.connection.kept_up is None or near.log is None:
         return None
-    before = next((look for look in near.witness.earlier if 0 < near.before_s(look) < ATTEMPT_S), None)
-    if before is None or not _idle(replace(near, seen=before), 0) or not _idle(near, near.before_s(before)):
+    first = next((look for look in near.witness.earlier if 0 < near.before_s(look) < ATTEMPT_S), None)
+    if first is None or not _idle(near) or not _idle(replace(near, seen=first)):
         return None
-    apart_s, had = near.before_s(before), replace(near, seen=before).connections
+    apart_s, had = near.before_s(first), replace(near, seen=first).connections
     was = next((c.kept_up for c in had if c.name == near.end.connection), None)
-    if was is None or apart_s - was.next_check_s < SLACK_S:
+    if was is None or apart_s - was.next_check_s < SLACK_S or _negotiated_since(near, apart_s):
         return None
     due = f"its check was due {was.next_check_s} s after the first look, {apart_s - was.next_check_s:.0f} s ago; no attempt"
     return Verdict(
@@ -290,14 +287,18 @@ def passive(case: Case) -> Verdict | None:
     )
 
 
-def _idle(side: Side, since_s: float) -> bool:
-    """Whether nothing of this end is up or under way at that look, nor was negotiated in so many seconds before it."""
-    sas = () if isinstance(side.seen.sas, Unknown) else side.seen.sas
-    here = [sa for sa in sas if same_address(sa.dst, side.end.peer)]
-    if not side.tells or any(sa.live and sa.name == side.end.connection for sa in here):
-        return False
-    made = [ATTEMPT_S - (x.ends_in_s or 0) for x in side.exchanges] + [sa.age_s or 0 for sa in here if since_s]
-    return not any(not x.finished for x in side.exchanges) and all(age > since_s for age in made if since_s)
+def _idle(side: Side) -> bool:
+    """Whether nothing of this end was up or under way at that look, so that a check has to begin it."""
+    up = any(sa.live and sa.name == side.end.connection for sa in side.sas)
+    return side.tells and not up and all(x.finished for x in side.exchanges)
+
+
+def _negotiated_since(side: Side, since_s: float) -> bool:
+    """Whether anything with that peer was begun, made or given up within so many seconds, or may have been."""
+    begun = [0 if x.ends_in_s is None else ATTEMPT_S - x.ends_in_s for x in side.exchanges]
+    made = [sa.age_s or 0 for sa in side.sas if same_address(sa.dst, side.end.peer)]
+    told = side.notices(Kind.UNANSWERED, Kind.NOT_CONFIGURED, Kind.PHASE1_DONE, Kind.PHASE2_DONE)
+    return min((*begun, *made, *map(side.age_s, told)), default=since_s + 1) <= since_s
 
 
 def between_attempts(case: Case) -> Verdict | None:

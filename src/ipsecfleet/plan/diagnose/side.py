@@ -91,7 +91,7 @@ class Side:
     @property
     def own_address(self) -> str | None:
         """Our own address as the peer sees it; None where it may be one of several."""
-        used = {sa.src for sa in self._sas if sa.src is not None and same_address(sa.dst, self.end.peer)}
+        used = {sa.src for sa in self.sas if sa.src is not None and same_address(sa.dst, self.end.peer)}
         local = self.terms.local_address if self.terms is not None else None
         known = used or ({local} if local is not None else set(self.addresses))
         return next(iter(known)) if len(known) == 1 else None
@@ -172,7 +172,7 @@ class Side:
         """Everything that the daemon negotiates, or negotiated lately, with this peer for this end."""
         if isinstance(self.seen.exchanges, Unknown):
             return self.end.exchanges
-        cookies = {sa.icookie for sa in self._sas if sa.phase == 1 and same_address(sa.dst, self.end.peer)}
+        cookies = {sa.icookie for sa in self.sas if sa.phase == 1 and same_address(sa.dst, self.end.peer)}
         return tuple(x for x in self.seen.exchanges if self._has(x, cookies))
 
     def _has(self, exchange: Exchange, cookies: Container[str | None]) -> bool:
@@ -183,7 +183,8 @@ class Side:
         return name == (self.end.connection or "").lower() if name else exchange.icookie in cookies
 
     @property
-    def _sas(self) -> tuple[Sa, ...]:
+    def sas(self) -> tuple[Sa, ...]:
+        """Every SA of its gateway."""
         return () if isinstance(self.seen.sas, Unknown) else self.seen.sas
 
     @property
@@ -193,7 +194,7 @@ class Side:
 
     def trying(self, phase: int | None = None) -> Exchange | None:
         """What it began and has not finished; the phase 2 if there is one, and the phase 1 that it needs stands."""
-        stand = {sa.icookie for sa in self._sas if sa.phase == 1 and sa.ready}
+        stand = {sa.icookie for sa in self.sas if sa.phase == 1 and sa.ready}
         found = [x for x in self.exchanges if x.ours and not x.finished and phase in {None, x.phase}]
         usable = [x for x in found if x.phase == 1 or x.icookie in stand]
         return max(usable or found, key=lambda x: x.phase, default=None)
@@ -237,11 +238,11 @@ class Side:
     def has_cookie(self, icookie: str) -> bool:
         """Whether it has heard of that phase 1."""
         tables = () if isinstance(self.seen.exchanges, Unknown) else self.seen.exchanges
-        return icookie in {*(sa.icookie for sa in self._sas), *(x.icookie for x in tables)}
+        return icookie in {*(sa.icookie for sa in self.sas), *(x.icookie for x in tables)}
 
     def half_open(self) -> tuple[Sa, ...]:
         """What the report has without a name with this peer."""
-        return tuple(sa for sa in self._sas if sa.name is None and same_address(sa.dst, self.end.peer))
+        return tuple(sa for sa in self.sas if sa.name is None and same_address(sa.dst, self.end.peer))
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -291,7 +292,7 @@ class Side:
 
     def _alone_half_open(self) -> bool:
         """Whether a phase 1 with this peer is half-open, and none with anybody else."""
-        peers = [sa.dst for sa in self._sas if sa.name is None and sa.phase == 1]
+        peers = [sa.dst for sa in self.sas if sa.name is None and sa.phase == 1]
         return bool(peers) and all(same_address(peer, self.end.peer) for peer in peers)
 
     def _is_ours(self, notice: Notice) -> bool:

@@ -145,13 +145,9 @@ def to_make(case: Case, mode: str) -> str:
 
 
 def to_listen(*sides: Side) -> tuple[str, ...]:
-    """What to type on gateways to see what arrives there."""
-    return tuple(f"on {s.name}: {tcpdump(s)}" for s in sides)
-
-
-def tcpdump(side: Side) -> str:
-    """The command that shows what an end and its peer say to each other."""
-    return f"tcpdump -n -i egress 'host {side.end.peer or side.address} and (udp port 500 or udp port 4500)'"
+    """What to type on gateways to see what an end and its peer say to each other."""
+    ports = "(udp port 500 or udp port 4500)"
+    return tuple(f"on {s.name}: doas tcpdump -n -i egress 'host {s.end.peer or s.address} and {ports}'" for s in sides)
 
 
 def listed(side: Side) -> str:
