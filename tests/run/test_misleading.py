@@ -61,8 +61,7 @@ def test_at_no_moment_another_cause_is_named(tally: Counter[str]) -> None:
             sim.settle(began + moment - sim.world.now)
             found = sim.diagnosis("oslo")
             assert found.cause in causes, (story, who, moment, found)
-            tally["moments of stories"] += 1
-    tally["moments there are"] += len(told) * len(MOMENTS)
+            tally[f"moments of stories, of {len(told) * len(MOMENTS)}"] += 1
 
 
 @pytest.mark.parametrize("who", WHO)
@@ -276,6 +275,17 @@ def test_a_proposal_that_is_refused_over_a_phase_1_is_one_of_phase_2() -> None:
     for text in ("message_negotiate_sa: no compatible proposal found", f"dropped message from {HUB} port 500 due to notification type NO_PROPOSAL_CHOSEN"):  # fmt: skip
         sim.told.append(("branch", sim.world.now - 2, f"isakmpd[1]: {text}"))
     assert only(sim, ["branch"]).diagnosis("oslo").cause is Cause.PHASE2_REFUSED
+
+
+@pytest.mark.parametrize("who", WHO[::2])
+def test_a_refusal_without_a_reason_is_no_lost_answer(who: tuple[str, ...]) -> None:
+    """It is quoted; what made it cannot be told."""
+    sim = only(STORIES["nothing from the branch gets to the hub"][0](), who)
+    refused = f"dropped message from {HUB} port 500 due to notification type ATTRIBUTES_NOT_SUPPORTED"
+    sim.told.append(("branch", sim.world.now - 20, f"isakmpd[1]: {refused}"))
+    found = sim.diagnosis("oslo")
+    assert found.cause is None, found
+    assert refused in [e.quote for e in found.evidence], found
 
 
 def test_a_check_that_had_to_wait_is_no_passive_mode() -> None:

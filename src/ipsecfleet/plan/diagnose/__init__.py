@@ -32,6 +32,7 @@ RULES: tuple[Callable[[Case], Verdict | None], ...] = (
     lists.taken_off,
     refusals.refused,
     refusals.by_confs,
+    refusals.unexplained,
     attempts.locked_out,
     attempts.under_way,
     attempts.between,

@@ -13,7 +13,7 @@ from ipsecfleet.model.notice import Kind, Notice
 from ipsecfleet.model.sa import Exchange
 from ipsecfleet.model.snapshot import Listing, Unknown
 from ipsecfleet.plan.diagnose.case import Case
-from ipsecfleet.plan.diagnose.side import RECENT_S, Side
+from ipsecfleet.plan.diagnose.side import RECENT_S, REFUSALS, Side
 from ipsecfleet.plan.diagnose.verdict import (
     Verdict,
     command,
@@ -288,6 +288,26 @@ def _by_ids(case: Case, near: Side, far: Side) -> Verdict | None:
             evidence = (*stuck(near), seen(one, f"calls itself {own}"), seen(other, f"expects {expected}"))
             text = f"{other.name} expects {expected}, and {one.name} calls itself {own}"
             return Verdict(Cause.ID_MISMATCH, text, evidence, next=to_correct(case))
+    return None
+
+
+def unexplained(case: Case) -> Verdict | None:
+    """The attempt that is under way was refused, and no line says why."""
+    for side in case.sides:
+        other = next((s for s in case.sides if s is not side), None)
+        asked, attempt = (other, other.trying()) if other is not None else (side, side.answering())
+        told = next(side.notices(Kind.REFUSED), None)
+        if told is None or attempt is None or side.age_s(told) > asked.oldest_s(attempt) + SLACK_S * side.scale:
+            continue
+        if not any(n.kind in REFUSALS and abs(n.at - told.at) <= 1 for n in (side.log.notices if side.log else ())):
+            what = f"what {name_of(side, other)} sends in phase {attempt.phase} as {told.details[0]}"
+            return Verdict(
+                None,
+                f"{side.name} refuses {what}, and its log does not say why",
+                (*quoted(side, told), *half_up(other), *stuck(other), *gave_up(other)),
+                (Suspect("what the two confs have for that phase", "the attributes and identities of both"),),
+                (command("diagnose", case, "--debug-class Exch=40 --for 120s"), *to_correct(case)),
+            )
     return None
 
 

@@ -316,9 +316,8 @@ class Side:
         if self.log is None or self.seen.at is None:
             return False
         oldest_s = self.oldest_s(exchange) + 1
-        return (self.seen.at - self.log.reaches) * self.scale >= oldest_s and next(
-            self.refusals(oldest_s), None
-        ) is None
+        refused = (n for n in self.notices(*REFUSALS, Kind.REFUSED) if self.age_s(n) <= oldest_s)
+        return (self.seen.at - self.log.reaches) * self.scale >= oldest_s and next(refused, None) is None
 
     def with_it(self, reason: Notice) -> tuple[Notice, ...]:
         """A refusal and the lines that belong to it: the attributes before, the type of the refusal after it."""
