@@ -40,7 +40,7 @@ strange: setup
 	    --ignore tests/transport/test_strange_paramiko.py
 
 soak: setup
-	IPSECFLEET_SOAK=1 $(PYTEST) tests/transport/test_broken_servers.py
+	IPSECFLEET_SOAK=1 $(PYTEST) tests/transport/test_broken_servers.py tests/run/test_misleading.py
 	IPSECFLEET_SOAK=1 IPSECFLEET_RUNS=10000 $(PYTEST) tests/cli/test_interrupted.py \
 	    tests/run/test_interleavings.py tests/run/test_random_runs.py tests/run/test_hostile.py tests/run/test_faults.py
 	IPSECFLEET_SOAK=1 $(BIN)/pytest -n 4 --dist worksteal tests/cli/test_rollout_faults.py tests/isakmpd/test_file_changes.py
