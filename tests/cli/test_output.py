@@ -170,6 +170,12 @@ def test_an_interruption_is_an_object(lab: Lab, tmp_path: Path, how: signal.Sign
     assert ran.code == code
 
 
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_in_a_finaliser_is_not_lost(alone: Operator, how: signal.Signals, code: int) -> None:
+    ran = alone.crashing("-o", "json", "interrupted", str(int(how)))
+    assert (ran.code, held_to_the_schema(ran)["result"], ran.err) == (code, "interrupted", "")
+
+
 def test_a_mistake_of_ours_is_an_object(alone: Operator) -> None:
     ran = alone.crashing("-o", "json", "crash")
     document = held_to_the_schema(ran)

@@ -37,13 +37,10 @@ def now(lab: Lab) -> float:
     return max(float(event["at"]) for event in everything(lab))
 
 
-def all_up(lab: Lab) -> bool:
-    return {t["state"] for t in lab.run("show", "-A", "-o", "json").json["tunnels"]} == {"up"}
-
-
 def keys(lab: Lab) -> set[str]:
-    tunnels = lab.run("show", "-A", "-o", "json").json["tunnels"]
-    assert {t["state"] for t in tunnels} == {"up"}, tunnels
+    """The SPIs of all tunnels, at a moment at which none is just being renewed by itself."""
+    looks = (lab.run("show", "-A", "-o", "json").json["tunnels"] for _ in range(20))
+    tunnels = next((look for look in looks if {t["state"] for t in look} == {"up"}), [])
     assert len(tunnels) == TUNNELS
     return {e[spi] for t in tunnels for e in t["ends"] for spi in ("spi_in", "spi_out")}
 
@@ -90,7 +87,6 @@ def test_a_restart_that_is_killed_in_the_middle_is_resumed_and_each_outage_is_sh
     assert min(lost.values()) > 0
     assert max(lost.values()) < 3
     assert set(busiest(everything(plain), began).values()) == {1}
-    wait_for(lambda: all_up(plain), "what renews itself just then is up again", seconds=20)
     assert not keys(plain) & before
 
 

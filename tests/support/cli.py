@@ -24,7 +24,7 @@ READING = re.compile(r"S|C get \[(Phase 2|ipsecfleet)\]:[A-Za-z-]+|C set \[ipsec
 """The lines of a visit that only looks."""
 
 CRASHING = """\
-import os, sys
+import os, signal, sys, time
 from ipsecfleet.cli.app import app, run, verb
 from ipsecfleet.model.document import Document
 
@@ -32,6 +32,16 @@ from ipsecfleet.model.document import Document
 def crash(session) -> Document:
     psk = os.environ.get("PSK", "")
     raise RuntimeError("this is broken")
+
+@verb(app, "interrupted")
+def interrupted(session, number: int) -> Document:
+    class Finalised:
+        def __del__(self):
+            signal.raise_signal(number)
+
+    Finalised()
+    time.sleep(20)
+    raise RuntimeError("nobody heard of it")
 
 sys.exit(run(sys.argv[1:]))
 """
@@ -80,7 +90,7 @@ class Operator:
         return [*self.wrapper, sys.executable, "-m", "ipsecfleet", *words]
 
     def crashing(self, *words: str) -> Ran:
-        """Run an ipsecfleet that has one verb more, `crash`."""
+        """Run an ipsecfleet that has two verbs more: `crash`, and `interrupted NUMBER` by a signal in a finaliser."""
         return self._started([sys.executable, "-c", CRASHING, *words]).ended()
 
     def _started(self, command: Sequence[str]) -> "Running":

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from types import FrameType
@@ -142,6 +143,7 @@ def run(words: Sequence[str]) -> int:
     from ipsecfleet.cli import change, read, rollout, setup  # noqa: F401  they register their verbs
 
     signal.signal(signal.SIGTERM, _terminated)
+    sys.unraisablehook = _again
     if completing.VARIABLE in os.environ:
         completing.answering()
     try:
@@ -159,6 +161,17 @@ def run(words: Sequence[str]) -> int:
 
 def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise Terminated
+
+
+def _again(lost: "sys.UnraisableHookArgs") -> None:
+    """An interruption that fell into a finaliser, which swallows what is raised there, comes again a moment later."""
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        number = signal.SIGTERM if isinstance(lost.exc_value, Terminated) else signal.SIGINT
+        again = threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, number))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _flushed(code: Exit) -> Exit:
