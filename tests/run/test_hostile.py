@@ -36,7 +36,7 @@ from ipsecfleet.run.probe import Prober
 from ipsecfleet.run.reading import Reading
 from ipsecfleet.transport import FakeTransport, Outcome, Visit
 
-SAMPLE = 60
+SAMPLE = 25
 OWN_FILE = re.compile(r"ipsecctl -f /etc/IPsec/tunnel-\d\.conf")
 """What a gateway is told that says it knows nothing of its tunnel: the file that the inventory has there."""
 RUNS = 400 if os.environ.get("IPSECFLEET_SOAK") else SAMPLE
