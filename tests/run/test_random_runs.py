@@ -18,7 +18,7 @@ from ipsecfleet.isakmpd.names import parse_connection
 from ipsecfleet.model.tunnel import Tunnel
 from ipsecfleet.plan.down import DownOptions
 
-SAMPLE = 60
+SAMPLE = 30
 RUNS = int(os.environ.get("IPSECFLEET_RUNS", SAMPLE))
 RENEWALS = max(SAMPLE, RUNS // 4)
 CHUNK = 500
