@@ -114,6 +114,7 @@ words = st.sampled_from(
 @given(st.lists(words, max_size=14).map("".join))
 @example("")
 @example("\n\n")
+@example("ike esp from $here to $there peer $peer main $auth enc aes $word\n")
 def test_a_text_is_shown_alike_here_and_there(gateway: Gateway, text: str) -> None:
     path = conf(gateway)
     path.write_bytes(text.encode())

@@ -942,8 +942,12 @@ sub masked_line ($line) {
     return $line                              if $line =~ s/^(\s*#?\s*[A-Za-z0-9_]+\s*=).*/$1 ***/a;
     $line =~ s/"[^"]*"|'[^']*'/***/g;
     $line =~ s/\b(psk|authkey|enckey)(\s+)\S+/$1$2***/ga;
-    $line =~ s/(\$\w+\s+)(\S+)/$1 . ($2 =~ m{^(?:$OPEN_WORD)\z} ? $2 : '***')/gea;
+    $line =~ s/(\$\w+\s+)(\S+)/$1 . after_macro($2)/gea;
     return $line;
+}
+
+sub after_macro ($word) {
+    return $word =~ m{^(?:$OPEN_WORD)\z} ? $word : '***';
 }
 
 # --- the daemon's log --------------------------------------------------------------------
