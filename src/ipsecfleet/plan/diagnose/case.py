@@ -52,6 +52,10 @@ class Case:
             return self.sides[0] if len(self.sides) == 1 else None
         return next((s for s in self.sides if s is not near and _faces(s, near)), None)
 
+    def other(self, side: Side) -> Side | None:
+        """A side that is not this one, if there is one."""
+        return next((s for s in self.sides if s is not side), None)
+
     @property
     def whole(self) -> bool:
         """Whether both ends are ours and were read."""

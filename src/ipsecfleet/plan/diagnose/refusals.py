@@ -13,7 +13,7 @@ from ipsecfleet.model.notice import Kind, Notice
 from ipsecfleet.model.sa import Exchange
 from ipsecfleet.model.snapshot import Listing, Unknown
 from ipsecfleet.plan.diagnose.case import Case
-from ipsecfleet.plan.diagnose.side import RECENT_S, REFUSALS, Side
+from ipsecfleet.plan.diagnose.side import RECENT_S, Side
 from ipsecfleet.plan.diagnose.verdict import (
     Verdict,
     command,
@@ -43,7 +43,7 @@ def refused(case: Case, within_s: float = RECENT_S) -> Verdict | None:
     """The last attempt was refused, and the end that refused it says why; the newest reason that still is one."""
     reasons = [(n, s) for s in case.sides for n in s.refusals(within_s)]
     for reason, side in sorted(reasons, key=lambda found: found[1].age_s(found[0])):
-        other = next((s for s in case.sides if s is not side), None)
+        other = case.other(side)
         said = None if _is_past(reason, side, other) else _REASONS[reason.kind](case, side, other, reason)
         if said is not None:
             return said
@@ -70,14 +70,21 @@ def _phase1_ages(*sides: Side | None) -> Iterator[float]:
 
 def _is_outrun(reason: Notice, age_s: float, side: Side, other: Side | None) -> bool:
     """Whether the attempt that is under way is newer, and came further than one that is refused like that."""
-    exchange = other.trying() if other is not None else side.answering()
-    if exchange is None:
-        return False
-    asked = other or side
-    if age_s <= asked.oldest_s(exchange) + SLACK_S * side.scale:
+    exchange = _attempt(side, other)
+    if exchange is None or age_s <= _oldest_s(exchange, side, other):
         return False
     came = reached(exchange) if exchange.ours else _came(exchange)
     return came > _STAGES.get(reason.kind, 0) or exchange.phase != _phase(reason)
+
+
+def _attempt(side: Side, other: Side | None) -> Exchange | None:
+    """What is under way of what one end refused, as the other has it, or as it has it itself where that is not ours."""
+    return other.trying() if other is not None else side.answering()
+
+
+def _oldest_s(attempt: Exchange, side: Side, other: Side | None) -> float:
+    """How long ago one end can have refused an attempt that is still under way, at most, by its own log."""
+    return (other or side).oldest_s(attempt) + SLACK_S * side.scale
 
 
 def _came(exchange: Exchange) -> int:
@@ -126,8 +133,8 @@ def _in_phase2(side: Side, other: Side | None, reason: Notice, lines: Iterable[N
     """Whether a proposal was refused over a phase 1 that stood already, and none of phase 1 is under way."""
     stood = any(age > side.age_s(reason) for age in _phase1_ages(side))
     named = any(n.kind is Kind.ATTRIBUTE for n in lines)
-    trying = other.trying() if other is not None else side.answering()
-    return stood and (not named or (trying is not None and trying.phase > 1))
+    attempt = _attempt(side, other)
+    return stood and (not named or (attempt is not None and attempt.phase > 1))
 
 
 def _objections(accepting: Side, offering: Side | None) -> tuple[Objection, ...] | None:
@@ -294,20 +301,18 @@ def _by_ids(case: Case, near: Side, far: Side) -> Verdict | None:
 def unexplained(case: Case) -> Verdict | None:
     """The attempt that is under way was refused, and no line says why."""
     for side in case.sides:
-        other = next((s for s in case.sides if s is not side), None)
-        asked, attempt = (other, other.trying()) if other is not None else (side, side.answering())
-        told = next(side.notices(Kind.REFUSED), None)
-        if told is None or attempt is None or side.age_s(told) > asked.oldest_s(attempt) + SLACK_S * side.scale:
+        other = case.other(side)
+        attempt, told = _attempt(side, other), next(side.notices(Kind.REFUSED), None)
+        if told is None or attempt is None or side.age_s(told) > _oldest_s(attempt, side, other) or side.says_why(told):
             continue
-        if not any(n.kind in REFUSALS and abs(n.at - told.at) <= 1 for n in (side.log.notices if side.log else ())):
-            what = f"what {name_of(side, other)} sends in phase {attempt.phase} as {told.details[0]}"
-            return Verdict(
-                None,
-                f"{side.name} refuses {what}, and its log does not say why",
-                (*quoted(side, told), *half_up(other), *stuck(other), *gave_up(other)),
-                (Suspect("what the two confs have for that phase", "the attributes and identities of both"),),
-                (command("diagnose", case, "--debug-class Exch=40 --for 120s"), *to_correct(case)),
-            )
+        what = f"what {name_of(side, other)} sends in phase {attempt.phase} as {told.details[0]}"
+        return Verdict(
+            None,
+            f"{side.name} refuses {what}, and its log does not say why",
+            (*quoted(side, told), *half_up(other), *stuck(other), *gave_up(other)),
+            (Suspect("what the two confs have for that phase", "the attributes and identities of both"),),
+            (command("diagnose", case, "--debug-class Exch=40 --for 120s"), *to_correct(case)),
+        )
     return None
 
 

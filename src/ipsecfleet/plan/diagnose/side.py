@@ -319,6 +319,11 @@ class Side:
         refused = (n for n in self.notices(*REFUSALS, Kind.REFUSED) if self.age_s(n) <= oldest_s)
         return (self.seen.at - self.log.reaches) * self.scale >= oldest_s and next(refused, None) is None
 
+    def says_why(self, refusal: Notice) -> bool:
+        """Whether its log has the reason of a refusal beside it, of whomever it was."""
+        log = self.log.notices if self.log else ()
+        return any(n.kind in REFUSALS and abs(n.at - refusal.at) <= 1 for n in log)
+
     def with_it(self, reason: Notice) -> tuple[Notice, ...]:
         """A refusal and the lines that belong to it: the attributes before, the type of the refusal after it."""
         log = self.log.notices if self.log else ()
